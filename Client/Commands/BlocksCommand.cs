@@ -1,0 +1,28 @@
+using System.CommandLine;
+using DistMigrate.Client.Output;
+using DistMigrate.Contracts;
+
+namespace DistMigrate.Client.Commands;
+
+/// <summary><c>distmigrate blocks</c>.</summary>
+internal static class BlocksCommand
+{
+    public static Command Create(CommandRunner runner)
+    {
+        var id = CommonOptions.Id();
+        var command = new Command("blocks", "Show the RAMBlocks of a migration and their pages by state.") { id };
+        runner.Attach(command, async invocation =>
+        {
+            await using var connection = await invocation.ConnectAsync();
+            var migration = invocation.Get(id);
+            var blocks = await connection.CallAsync(
+                grains => grains.GetGrain<IMigrationGrain>(migration).GetBlocks(), invocation.Cancellation);
+            if (blocks.Count == 0)
+                invocation.Terminal.Say("its RAMBlocks are not known (yet, or any longer)");
+            if (blocks.Count > 0 || invocation.Terminal.Format == OutputFormat.Json)
+                invocation.Terminal.Show(migration, blocks);
+            return ExitCode.Ok;
+        });
+        return command;
+    }
+}

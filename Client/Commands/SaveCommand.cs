@@ -1,0 +1,81 @@
+using System.CommandLine;
+using DistMigrate.Client.Values;
+using DistMigrate.Contracts;
+
+namespace DistMigrate.Client.Commands;
+
+/// <summary><c>distmigrate save</c>.</summary>
+internal static class SaveCommand
+{
+    public static Command Create(CommandRunner runner)
+    {
+        var guest = new Argument<string>("GUEST") { Description = "Name of the guest; any name with --qmp, else one that the host knows" };
+        guest.Validators.Add(result => CommonOptions.CheckGuestName(result, result.GetValueOrDefault<string>()));
+        var image = new Argument<string>("IMAGE") { Description = "Path of the image to write, below one of the host's storage roots" };
+        var qmp = new Option<string?>("--qmp")
+        {
+            Description = "The guest's monitor socket on the host (-qmp unix:PATH,server=on,wait=off) [default: as the host knows the guest]",
+            HelpName = "PATH",
+        };
+        var host = CommonOptions.Host();
+        var then = new Option<string>("--then")
+        {
+            Description = "What becomes of the guest once the image is published; after 'run' its disks move on while the image does not",
+            DefaultValueFactory = _ => "pause",
+        };
+        then.AcceptOnlyFromAmong("pause", "run", "quit");
+        var writers = CommonOptions.Number("--writers", "Writer threads, 1 to 64; 0 takes the host's default", 0, 64, 0);
+        var limit = new Option<long>("--bwlimit")
+        {
+            Description = "Guest pages written per second at most, such as 500MiB/s or 1G [default: no limit]",
+            HelpName = "RATE",
+            CustomParser = result =>
+            {
+                if (ByteSize.TryParseRate(result.Tokens[0].Value, out var rate) && rate > 0)
+                    return rate;
+                result.AddError($"'{result.Tokens[0].Value}' is not a rate; write 500MiB/s or 1G.");
+                return 0;
+            },
+        };
+        var directIo = new Option<string>("--direct-io")
+        {
+            Description = "Whether pages are written past the page cache (O_DIRECT); auto: where the file system takes it",
+            DefaultValueFactory = _ => "auto",
+        };
+        directIo.AcceptOnlyFromAmong("auto", "on", "off");
+        var force = new Option<bool>("--force") { Description = "Replace a published image of that name" };
+        var wait = CommonOptions.Wait();
+        var detach = CommonOptions.Detach();
+        var timeout = CommonOptions.Timeout();
+
+        var command = new Command("save", "Save a guest into an image.")
+        {
+            guest, image, qmp, host, then, writers, limit, directIo, force, wait, detach, timeout,
+        };
+        runner.Attach(command, async invocation =>
+        {
+            CommonOptions.CheckWaiting(invocation, wait, detach, timeout);
+            var options = new SaveOptions(
+                Enum.Parse<AfterSave>(invocation.Get(then), ignoreCase: true),
+                invocation.Get(writers),
+                invocation.Get(limit),
+                Enum.Parse<DirectIo>(invocation.Get(directIo), ignoreCase: true),
+                invocation.Get(force));
+            var request = new MigrationRequest(
+                MigrationKind.Save,
+                invocation.Get(guest),
+                invocation.Get(qmp) is { } path ? invocation.Surroundings.Absolute(path) : null,
+                invocation.Surroundings.Absolute(invocation.Get(image)),
+                options,
+                Restore: null);
+            if (options.After == AfterSave.Run)
+                invocation.Terminal.Warn(
+                    "the guest runs on after the save, so its disks move on while the image does not; restore it only with disks of the same moment");
+            var settings = invocation.LoadSettings();
+            await using var connection = await invocation.ConnectAsync(settings);
+            return await new MigrationRun(invocation, connection).StartAsync(
+                CommonOptions.ChooseHost(invocation.Get(host), connection, settings), request, invocation.Get(detach), invocation.Get(timeout));
+        });
+        return command;
+    }
+}

@@ -1,0 +1,60 @@
+using System.Net;
+
+namespace DistMigrate.Client.Connection;
+
+/// <summary>Where the silos are. Flags go before environment, environment before the user's file, that before the machine's.</summary>
+/// <param name="Gateways">Gateways of a configured cluster; empty when this machine's own silo serves.</param>
+/// <param name="ClusterId">Its id; it holds a secret, and a gateway refuses a client with another one.</param>
+/// <param name="Host">The host that saves and restores when a command names none; null when not configured.</param>
+/// <param name="StateFolder">Where the background silo of this user keeps its state.</param>
+/// <param name="SiloProgram">The silo's executable; null to look for it beside the client.</param>
+internal sealed record ClientSettings(
+    IReadOnlyList<IPEndPoint> Gateways, string ClusterId, string? Host, string StateFolder, string? SiloProgram)
+{
+    public const string MachineFile = "/etc/distmigrate/config.json";
+
+    /// <summary>Whether a cluster is configured; no silo is started then.</summary>
+    public bool IsCluster => Gateways.Count > 0;
+
+    /// <summary>Reads every layer: <paramref name="flags"/> is what the command line says, <paramref name="machineFile"/> the weakest.</summary>
+    /// <exception cref="CommandException">A file or value does not make sense; the message names it.</exception>
+    public static ClientSettings Load(Surroundings surroundings, SettingsLayer flags, string machineFile = MachineFile)
+    {
+        SettingsLayer[] layers =
+        [
+            flags,
+            SettingsLayer.FromEnvironment(surroundings),
+            SettingsLayer.FromFile(UserFile(surroundings)),
+            SettingsLayer.FromFile(machineFile),
+        ];
+        var gateways = layers.Select(l => l.Gateways).FirstOrDefault(g => g is { Count: > 0 }) ?? [];
+        var clusterId = layers.Select(l => l.ClusterId).FirstOrDefault(v => !string.IsNullOrEmpty(v));
+        if (gateways.Count > 0 && clusterId is null)
+            throw CommandException.Usage(
+                "gateways of a cluster are configured, but not its cluster id.",
+                "set --cluster-id, DISTMIGRATE_CLUSTER_ID, or \"cluster-id\" in the configuration file");
+        return new ClientSettings(
+            [.. gateways.Select(ParseGateway)],
+            clusterId ?? "",
+            layers.Select(l => l.Host).FirstOrDefault(v => !string.IsNullOrEmpty(v)),
+            surroundings.Absolute(layers.Select(l => l.State).FirstOrDefault(v => !string.IsNullOrEmpty(v)) ?? DefaultStateFolder(surroundings)),
+            surroundings.NonEmpty("DISTMIGRATE_SILO"));
+    }
+
+    /// <summary>Reads <c>ip:port</c>.</summary>
+    /// <exception cref="CommandException">It is something else.</exception>
+    public static IPEndPoint ParseGateway(string text) =>
+        IPEndPoint.TryParse(text.Trim(), out var gateway) && gateway.Port != 0
+            ? gateway
+            : throw CommandException.Usage(
+                $"'{text.Trim()}' is not the address of a gateway.", "write ip:port, such as 10.0.0.7:30000 or [fd00::7]:30000");
+
+    private static string UserFile(Surroundings surroundings) => Path.Combine(
+        surroundings.NonEmpty("XDG_CONFIG_HOME") ?? Path.Combine(Home(surroundings), ".config"), "distmigrate", "config.json");
+
+    private static string DefaultStateFolder(Surroundings surroundings) => Path.Combine(
+        surroundings.NonEmpty("XDG_STATE_HOME") ?? Path.Combine(Home(surroundings), ".local", "state"), "distmigrate");
+
+    private static string Home(Surroundings surroundings) =>
+        surroundings.NonEmpty("HOME") ?? Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
+}

@@ -1,0 +1,47 @@
+using System.Text.Json;
+
+namespace DistMigrate.Client.Connection;
+
+/// <summary>One source of settings; what it does not say is null. It is also the form of the configuration file.</summary>
+/// <param name="Gateways">Each <c>ip:port</c>.</param>
+/// <param name="ClusterId">The cluster's id.</param>
+/// <param name="Host">The default host.</param>
+/// <param name="State">The state folder.</param>
+internal sealed record SettingsLayer(
+    IReadOnlyList<string>? Gateways = null, string? ClusterId = null, string? Host = null, string? State = null)
+{
+    public static SettingsLayer FromEnvironment(Surroundings surroundings) => new(
+        surroundings.NonEmpty("DISTMIGRATE_GATEWAYS") is { } gateways ? SplitGateways(gateways) : null,
+        surroundings.NonEmpty("DISTMIGRATE_CLUSTER_ID"),
+        surroundings.NonEmpty("DISTMIGRATE_HOST"),
+        surroundings.NonEmpty("DISTMIGRATE_STATE"));
+
+    /// <summary>Reads a file; one that is not there says nothing.</summary>
+    /// <exception cref="CommandException">It cannot be read or understood.</exception>
+    public static SettingsLayer FromFile(string path)
+    {
+        try
+        {
+            var bytes = File.ReadAllBytes(path);
+            return JsonSerializer.Deserialize(bytes, ConnectionJson.Default.SettingsLayer) ?? new SettingsLayer();
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return new SettingsLayer();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw CommandException.Usage($"the configuration file {path} cannot be read: {e.Message}");
+        }
+        catch (JsonException e)
+        {
+            throw CommandException.Usage(
+                $"the configuration file {path} is malformed at line {e.LineNumber + 1}: {e.Message}",
+                "it is one JSON object with \"gateways\" (a list of \"ip:port\"), \"cluster-id\", \"host\" and \"state\"");
+        }
+    }
+
+    /// <summary>Splits <c>ip:port,ip:port</c>.</summary>
+    public static IReadOnlyList<string> SplitGateways(string text) =>
+        text.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+}

@@ -1,0 +1,123 @@
+namespace DistMigrate.Client.Output;
+
+// What --output json writes. Names are those of QEMU's monitor where it has one; sizes are bytes, durations seconds, times ISO 8601.
+// A field's meaning never changes within a schema number; new fields may come.
+
+/// <summary>A migration with everything known about it.</summary>
+internal sealed record MigrationDocument(
+    int Schema,
+    string Id,
+    string Kind,
+    string Guest,
+    string Host,
+    string Image,
+    string? Qmp,
+    string Phase,
+    string? Reason,
+    string Message,
+    DateTimeOffset Submitted,
+    DateTimeOffset? Started,
+    DateTimeOffset? Ended,
+    DateTimeOffset PhaseSince,
+    double? TotalTime,
+    double Downtime,
+    int QueuePosition,
+    string GuestState,
+    RamDocument Ram,
+    IReadOnlyList<string> Notes);
+
+/// <summary>QEMU's counters.</summary>
+internal sealed record RamDocument(
+    long Total,
+    long Transferred,
+    long Remaining,
+    long Durable,
+    long Duplicate,
+    long Normal,
+    long NormalBytes,
+    int DirtySyncCount,
+    double BytesPerSecond);
+
+/// <summary>A migration as a list knows it.</summary>
+internal sealed record MigrationEntry(
+    string Id,
+    string Kind,
+    string Guest,
+    string Host,
+    string Image,
+    string Phase,
+    string? Reason,
+    DateTimeOffset Submitted,
+    DateTimeOffset PhaseSince);
+
+/// <summary>A list of migrations, newest first.</summary>
+internal sealed record MigrationListDocument(int Schema, IReadOnlyList<MigrationEntry> Migrations);
+
+/// <summary>A host and what is unfinished.</summary>
+internal sealed record HostDocument(
+    int Schema,
+    string Host,
+    string Version,
+    IReadOnlyList<string> Guests,
+    IReadOnlyList<string> StorageRoots,
+    IReadOnlyList<string> Running,
+    IReadOnlyList<string> Queued,
+    IReadOnlyList<MigrationEntry> Migrations);
+
+/// <summary>The RAMBlocks of a migration.</summary>
+internal sealed record BlocksDocument(int Schema, string Id, IReadOnlyList<BlockEntry> Blocks);
+
+/// <summary>A RAMBlock of a migration; pages are counts.</summary>
+internal sealed record BlockEntry(
+    string Ramblock,
+    string Activity,
+    string Memory,
+    long UsedLength,
+    long PagesDirty,
+    long PagesInFlight,
+    long PagesWritten,
+    long PagesDurable,
+    long PagesZero,
+    long Normal,
+    long Duplicate,
+    long WrittenBytes,
+    long Errors,
+    int Iteration,
+    string? Reason,
+    string? Error);
+
+/// <summary>The structure of an image.</summary>
+internal sealed record ImageDocument(
+    int Schema,
+    string Image,
+    long Length,
+    long AllocatedBytes,
+    string Machine,
+    IReadOnlyList<string> Capabilities,
+    IReadOnlyList<ImageBlockEntry> Blocks,
+    IReadOnlyList<ImageSectionEntry> Sections,
+    long TailOffset,
+    long EofOffset,
+    long? VmdescriptionOffset,
+    long VmdescriptionLength);
+
+/// <summary>A RAMBlock of an image.</summary>
+internal sealed record ImageBlockEntry(
+    string Ramblock, long UsedLength, long HeaderOffset, long BitmapOffset, long PagesOffset, long Pages, long PagesPresent, double ZeroShare);
+
+/// <summary>A section of an image.</summary>
+internal sealed record ImageSectionEntry(string Kind, uint Id, string Name, uint Instance, uint Version, long Offset, long Length);
+
+/// <summary>What a check of an image found.</summary>
+internal sealed record VerifyDocument(
+    int Schema, string Image, bool Ok, int? Blocks, long? PagesPresent, int? Sections, IReadOnlyList<ViolationEntry> Violations);
+
+/// <summary>A place where an image breaks a rule.</summary>
+internal sealed record ViolationEntry(long Offset, string Rule, string Message);
+
+/// <summary>What the demo showed.</summary>
+internal sealed record DemoDocument(
+    int Schema, bool Ok, string Qemu, long Ram, double SaveTime, double RestoreTime, long PagesEqual, int Blocks, string Summary);
+
+/// <summary>The client's version.</summary>
+internal sealed record VersionDocument(int Schema, string Version, string Runtime);

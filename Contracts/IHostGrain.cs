@@ -1,0 +1,33 @@
+using Orleans.Concurrency;
+
+namespace DistMigrate.Contracts;
+
+/// <summary>One host of the cluster, by its configured name: admits, queues and starts the migrations that run there.</summary>
+[Alias("distmigrate.IHostGrain")]
+public interface IHostGrain : IGrainWithStringKey
+{
+    /// <summary>Admits a migration: checks the request, records it in the catalog, and starts or queues it.</summary>
+    /// <param name="request">What to do.</param>
+    /// <param name="id">The id it shall have, made by the caller, so that a call repeated after a time-out starts nothing twice.</param>
+    /// <exception cref="MigrationException">The request makes no sense, or names an unknown guest or a path outside the storage roots.</exception>
+    [Alias("Submit")]
+    Task<MigrationSpec> Submit(MigrationRequest request, string id);
+
+    /// <summary>A coordinator tells that its migration has ended, so that the next one may start. It does not wait: a host that
+    /// misses the call notices by itself.</summary>
+    [OneWay, Alias("Ended")]
+    Task Ended(string migrationId);
+
+    /// <summary>Takes a migration out of the queue.</summary>
+    /// <returns>False when it is not queued here.</returns>
+    [Alias("Withdraw")]
+    Task<bool> Withdraw(string migrationId);
+
+    /// <summary>The host as it is now.</summary>
+    [AlwaysInterleave, Alias("GetStatus")]
+    Task<HostStatus> GetStatus();
+
+    /// <summary>Position of a queued migration, 1 for the next to start; 0 when it is not queued.</summary>
+    [AlwaysInterleave, Alias("GetQueuePosition")]
+    Task<int> GetQueuePosition(string migrationId);
+}

@@ -1,0 +1,39 @@
+using Orleans.Concurrency;
+
+namespace DistMigrate.Contracts;
+
+/// <summary>
+/// Carries out, on the guest's own host, what the coordinator decides about the image as a whole, by <c>host/migration</c>.
+/// No other host ever opens the image for writing. Commands are idempotent and bear the coordinator's token.
+/// </summary>
+[Alias("distmigrate.IImageWriterGrain")]
+public interface IImageWriterGrain : IGrainWithStringKey
+{
+    /// <summary>Examines guest and storage, takes the locks, creates the partial image and writes its headers. The guest runs.</summary>
+    [Alias("Open")]
+    Task<HostReply> Open(HostCommand command);
+
+    /// <summary>Stops the guest, after its run state and our intent are durable on this host. Reads the RAMBlock list again.</summary>
+    [Alias("StopGuest")]
+    Task<HostReply> StopGuest(HostCommand command);
+
+    /// <summary>Takes the device state and closes the last fsync epoch over every page.</summary>
+    [Alias("TakeDeviceState")]
+    Task<HostReply> TakeDeviceState(HostCommand command);
+
+    /// <summary>Writes bitmaps, EOS and tail, checks the image, publishes it, and does with the guest what was asked.</summary>
+    [Alias("Publish")]
+    Task<HostReply> Publish(HostCommand command);
+
+    /// <summary>Ends an unpublished attempt: restores the guest's run state and removes the partial image. A published one is left alone.</summary>
+    [Alias("Abort")]
+    Task<HostReply> Abort(HostCommand command);
+
+    /// <summary>The outcome is recorded: forgets the migration. Repeats change nothing.</summary>
+    [Alias("Release")]
+    Task Release(HostCommand command);
+
+    /// <summary>How far it is. Always answers.</summary>
+    [AlwaysInterleave, Alias("GetStatus")]
+    Task<HostReply> GetStatus();
+}

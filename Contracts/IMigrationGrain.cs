@@ -1,0 +1,45 @@
+using Orleans.Concurrency;
+
+namespace DistMigrate.Contracts;
+
+/// <summary>
+/// The coordinator of one migration, by its id: a persisted state machine that sequences setup, iterate and complete.
+/// It may run on any host; no guest page ever passes through it.
+/// </summary>
+[Alias("distmigrate.IMigrationGrain")]
+public interface IMigrationGrain : IGrainWithStringKey
+{
+    /// <summary>Records an admitted migration as queued. Repeats change nothing.</summary>
+    [Alias("Enqueue")]
+    Task Enqueue(MigrationSpec spec);
+
+    /// <summary>Leaves the queue. Repeats change nothing.</summary>
+    [Alias("Start")]
+    Task Start();
+
+    /// <summary>Goes on with an unfinished migration after a silo was lost; a queued one stays queued. Repeats change nothing.</summary>
+    [Alias("EnsureRunning")]
+    Task EnsureRunning();
+
+    /// <summary>Asks to cancel; valid in every phase and any number of times. The guest's run state is restored.</summary>
+    /// <exception cref="MigrationException">No such migration.</exception>
+    [AlwaysInterleave, Alias("Cancel")]
+    Task<MigrationStatus> Cancel();
+
+    /// <summary>The migration as it is now. Always answers, also while storage hangs.</summary>
+    /// <exception cref="MigrationException">No such migration.</exception>
+    [AlwaysInterleave, Alias("GetStatus")]
+    Task<MigrationStatus> GetStatus();
+
+    /// <summary>Waits until the migration differs from what the caller saw, or the time is over.</summary>
+    /// <param name="afterRevision">The revision last seen; 0 for none.</param>
+    /// <param name="limit">At most 5 s.</param>
+    /// <exception cref="MigrationException">No such migration.</exception>
+    [AlwaysInterleave, Alias("WaitForChange")]
+    Task<MigrationStatus> WaitForChange(long afterRevision, TimeSpan limit);
+
+    /// <summary>Its RAMBlocks, in the image's order; empty before they are known.</summary>
+    /// <exception cref="MigrationException">No such migration.</exception>
+    [AlwaysInterleave, Alias("GetBlocks")]
+    Task<IReadOnlyList<BlockStatus>> GetBlocks();
+}

@@ -1,0 +1,55 @@
+namespace DistMigrate.Contracts;
+
+/// <summary>How far the image writer, or the loader of an image, is with what it was last asked.</summary>
+[GenerateSerializer, Alias("distmigrate.HostStep")]
+public enum HostStep
+{
+    /// <summary>Nothing of this migration is known here: it was never asked, or the silo has restarted since.</summary>
+    Unknown,
+
+    /// <summary>The command is under way; ask again.</summary>
+    Working,
+
+    /// <summary>The command is done.</summary>
+    Done,
+
+    /// <summary>It failed; the guest's run state is as it was.</summary>
+    Failed,
+}
+
+/// <summary>The answer to every command to the image writer or the loader.</summary>
+/// <param name="Step">How far it is.</param>
+/// <param name="Reason">Why it failed.</param>
+/// <param name="Message">What happens or happened, in one sentence.</param>
+/// <param name="RamBlocks">Names of the guest's RAMBlocks, in the image's order; known once the image is open.</param>
+/// <param name="OtherBytes">Bytes written outside the RAMBlocks' pages.</param>
+/// <param name="Downtime">How long the guest has been, or was, stopped by us.</param>
+/// <param name="GuestState">The guest's run state in QEMU's words, as last seen.</param>
+/// <param name="Notes">What the operator should know beside the outcome.</param>
+/// <param name="IsPublished">Whether the image stands under its final name.</param>
+[GenerateSerializer, Immutable, Alias("distmigrate.HostReply")]
+public sealed record HostReply(
+    [property: Id(0)] HostStep Step,
+    [property: Id(1)] FailureReason Reason,
+    [property: Id(2)] string Message,
+    [property: Id(3)] IReadOnlyList<string> RamBlocks,
+    [property: Id(4)] long OtherBytes,
+    [property: Id(5)] TimeSpan Downtime,
+    [property: Id(6)] string GuestState,
+    [property: Id(7)] IReadOnlyList<string> Notes,
+    [property: Id(8)] bool IsPublished)
+{
+    /// <summary>Says that nothing of the migration is known here.</summary>
+    public static HostReply Unknown { get; } =
+        new(HostStep.Unknown, FailureReason.None, "", [], 0, TimeSpan.Zero, "", [], false);
+}
+
+/// <summary>A command to the image writer or the loader; the same command again changes nothing.</summary>
+/// <param name="Spec">The migration.</param>
+/// <param name="Token">Of the coordinator in charge.</param>
+/// <param name="Slice">How long the call may wait for the work to end before it answers with the state so far.</param>
+[GenerateSerializer, Immutable, Alias("distmigrate.HostCommand")]
+public sealed record HostCommand(
+    [property: Id(0)] MigrationSpec Spec,
+    [property: Id(1)] FencingToken Token,
+    [property: Id(2)] TimeSpan Slice);

@@ -1,0 +1,85 @@
+namespace DistMigrate.Contracts;
+
+/// <summary>What an operator asks a host to do.</summary>
+/// <param name="Kind">Save or restore.</param>
+/// <param name="Guest">The guest's name: 1 to 64 letters, digits, dots, dashes or underscores.</param>
+/// <param name="QmpPath">Path of its monitor socket on the host; null for a guest that the host's configuration knows.</param>
+/// <param name="ImagePath">Absolute path of the image, below a storage root.</param>
+/// <param name="Save">Options of a save; null otherwise.</param>
+/// <param name="Restore">Options of a restore; null otherwise.</param>
+[GenerateSerializer, Immutable, Alias("distmigrate.MigrationRequest")]
+public sealed record MigrationRequest(
+    [property: Id(0)] MigrationKind Kind,
+    [property: Id(1)] string Guest,
+    [property: Id(2)] string? QmpPath,
+    [property: Id(3)] string ImagePath,
+    [property: Id(4)] SaveOptions? Save,
+    [property: Id(5)] RestoreOptions? Restore);
+
+/// <summary>What becomes of the guest once its image is published.</summary>
+[GenerateSerializer, Alias("distmigrate.AfterSave")]
+public enum AfterSave
+{
+    /// <summary>It stays stopped, so that memory image and disks stay consistent.</summary>
+    Pause,
+
+    /// <summary>It runs on; the image then holds an older state than its disks.</summary>
+    Run,
+
+    /// <summary>Its QEMU is ended.</summary>
+    Quit,
+}
+
+/// <summary>Whether pages are written past the page cache.</summary>
+[GenerateSerializer, Alias("distmigrate.DirectIo")]
+public enum DirectIo
+{
+    /// <summary>With O_DIRECT where a probe shows that the file system takes it.</summary>
+    Auto,
+
+    /// <summary>With O_DIRECT, or not at all.</summary>
+    On,
+
+    /// <summary>Through the page cache.</summary>
+    Off,
+}
+
+/// <summary>Options of a save.</summary>
+/// <param name="After">What becomes of the guest.</param>
+/// <param name="Writers">Writer threads, 1 to 64; 0 takes the host's default.</param>
+/// <param name="BandwidthLimit">Bytes of guest pages written per second at most; 0 for no limit.</param>
+/// <param name="DirectIo">Whether pages are written past the page cache.</param>
+/// <param name="Overwrite">Whether a published image of that name may be replaced.</param>
+[GenerateSerializer, Immutable, Alias("distmigrate.SaveOptions")]
+public sealed record SaveOptions(
+    [property: Id(0)] AfterSave After = AfterSave.Pause,
+    [property: Id(1)] int Writers = 0,
+    [property: Id(2)] long BandwidthLimit = 0,
+    [property: Id(3)] DirectIo DirectIo = DirectIo.Auto,
+    [property: Id(4)] bool Overwrite = false);
+
+/// <summary>Options of a restore.</summary>
+/// <param name="Channels">QEMU's multifd channels, 1 to 64; 0 loads without multifd.</param>
+/// <param name="DirectIo">Whether QEMU reads past its page cache; needs channels. Auto and Off read through it.</param>
+/// <param name="IgnoreClaim">Whether to run the guest although another holds the claim.</param>
+/// <param name="Paused">Whether the guest is left paused after the load instead of continued.</param>
+/// <param name="IgnoreMismatch">Whether differences between the manifest and the target are reported but not refused.</param>
+[GenerateSerializer, Immutable, Alias("distmigrate.RestoreOptions")]
+public sealed record RestoreOptions(
+    [property: Id(0)] int Channels = 4,
+    [property: Id(1)] DirectIo DirectIo = DirectIo.Auto,
+    [property: Id(2)] bool IgnoreClaim = false,
+    [property: Id(3)] bool Paused = false,
+    [property: Id(4)] bool IgnoreMismatch = false);
+
+/// <summary>A migration as its host admitted it: the request with its identity.</summary>
+/// <param name="Id">The migration's id, unique in the cluster.</param>
+/// <param name="Host">The host that runs it.</param>
+/// <param name="Submitted">When the host took it.</param>
+/// <param name="Request">What was asked, with the monitor path resolved.</param>
+[GenerateSerializer, Immutable, Alias("distmigrate.MigrationSpec")]
+public sealed record MigrationSpec(
+    [property: Id(0)] string Id,
+    [property: Id(1)] string Host,
+    [property: Id(2)] DateTimeOffset Submitted,
+    [property: Id(3)] MigrationRequest Request);

@@ -1,0 +1,30 @@
+using DistMigrate.Contracts;
+
+namespace DistMigrate.Grains;
+
+/// <summary>The migrations of one catalog shard, by id.</summary>
+[GenerateSerializer, Alias("distmigrate.CatalogState")]
+internal sealed class CatalogState
+{
+    [Id(0)] public Dictionary<string, MigrationSummary> Migrations { get; set; } = [];
+}
+
+/// <inheritdoc cref="ICatalogGrain"/>
+[GrainType("distmigrate.catalog")]
+internal sealed class CatalogGrain([PersistentState("catalog", StorageNames.Migrations)] IPersistentState<CatalogState> state) : Grain, ICatalogGrain
+{
+    /// <summary>Ended migrations that a shard remembers.</summary>
+    private const int MaxEnded = 100;
+
+    public async Task Record(MigrationSummary summary)
+    {
+        var migrations = state.State.Migrations;
+        migrations[summary.Spec.Id] = summary;
+        foreach (var old in migrations.Values.Where(m => m.Phase.IsEnd()).OrderByDescending(m => m.Changed).Skip(MaxEnded).ToArray())
+            migrations.Remove(old.Spec.Id);
+        await state.WriteStateAsync();
+    }
+
+    public Task<IReadOnlyList<MigrationSummary>> List() =>
+        Task.FromResult<IReadOnlyList<MigrationSummary>>([.. state.State.Migrations.Values.OrderByDescending(m => m.Spec.Submitted)]);
+}

@@ -1,0 +1,52 @@
+using DistMigrate.Contracts;
+using DistMigrate.Guests;
+using DistMigrate.Transfer;
+
+namespace DistMigrate.Grains;
+
+/// <summary>Turns the faults of the layers below into the closed list of reasons that crosses the wire.</summary>
+internal static class FailureTranslation
+{
+    public static MigrationException Translate(Exception e) => e switch
+    {
+        MigrationException migration => migration,
+        GuestException guest => new MigrationException(ReasonOf(guest.Fault), guest.Message, guest),
+        ImageException image => new MigrationException(ReasonOf(image.Fault), image.Message, image),
+        OperationCanceledException => new MigrationException(FailureReason.Cancelled, "It was cancelled.", e),
+        _ => new MigrationException(FailureReason.Internal, $"A fault of DistMigrate ({e.GetType().Name}): {e.Message} The silo's log has more; please report it.", e),
+    };
+
+    public static FailureReason ReasonOf(GuestFault fault) => fault switch
+    {
+        GuestFault.Unreachable => FailureReason.GuestUnreachable,
+        GuestFault.NotQmp => FailureReason.NotQmp,
+        GuestFault.Exited => FailureReason.GuestExited,
+        GuestFault.CommandFailed or GuestFault.TimedOut => FailureReason.MonitorFailed,
+        GuestFault.Blocked => FailureReason.GuestBlocked,
+        GuestFault.Unsupported => FailureReason.GuestUnsupported,
+        GuestFault.Busy => FailureReason.GuestBusy,
+        GuestFault.MemoryUnreadable => FailureReason.MemoryUnreadable,
+        GuestFault.DeviceState => FailureReason.DeviceStateFailed,
+        GuestFault.LoadFailed => FailureReason.LoadFailed,
+        GuestFault.Mismatch => FailureReason.RamBlockResized,
+        _ => FailureReason.Internal,
+    };
+
+    public static FailureReason ReasonOf(ImageFault fault) => fault switch
+    {
+        ImageFault.OutsideRoots => FailureReason.OutsideStorageRoots,
+        ImageFault.NotFound => FailureReason.NotFound,
+        ImageFault.Exists => FailureReason.ImageExists,
+        ImageFault.Busy => FailureReason.ImageBusy,
+        ImageFault.Replaced => FailureReason.ImageReplaced,
+        ImageFault.Malformed => FailureReason.ImageMalformed,
+        ImageFault.Mismatch => FailureReason.ImageMismatch,
+        ImageFault.ClaimHeld => FailureReason.ClaimHeld,
+        ImageFault.NoSpace => FailureReason.NoSpace,
+        ImageFault.ReadOnly => FailureReason.ReadOnlyStorage,
+        ImageFault.AccessDenied => FailureReason.StorageAccessDenied,
+        ImageFault.NoDirectIo => FailureReason.InvalidRequest,
+        ImageFault.Storage => FailureReason.StorageError,
+        _ => FailureReason.Internal,
+    };
+}

@@ -1,0 +1,36 @@
+using DistMigrate.Grains.Placement;
+using DistMigrate.Transfer;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Options;
+using Orleans.Runtime.MembershipService.SiloMetadata;
+
+namespace DistMigrate.Grains;
+
+/// <summary>Adds the grains and what they stand on to a silo.</summary>
+public static class GrainServices
+{
+    /// <summary>The meter that a telemetry pipeline subscribes to.</summary>
+    public const string MeterName = MigrationMetrics.MeterName;
+
+    /// <summary>Adds them. The silo gives a storage provider named <see cref="StorageNames.Migrations"/> and <see cref="HostOptions"/>.</summary>
+    /// <param name="silo">The silo.</param>
+    /// <param name="host">The host's name, published as the silo's metadata.</param>
+    public static ISiloBuilder AddMigrationGrains(this ISiloBuilder silo, string host)
+    {
+        ArgumentNullException.ThrowIfNull(silo);
+        silo.UseSiloMetadata(new Dictionary<string, string> { [HostPinnedDirector.HostKey] = host });
+        silo.Services.AddPlacementDirector<HostPinnedPlacement, HostPinnedDirector>();
+        silo.AddIncomingGrainCallFilter<FailureFilter>();
+        silo.Services.TryAddSingleton(TimeProvider.System);
+        silo.Services.AddSingleton(services => new StopRecords(
+            Path.Combine(services.GetRequiredService<IOptions<HostOptions>>().Value.StateFolder, "stopped"),
+            services.GetRequiredService<TimeProvider>()));
+        silo.Services.AddSingleton<HostedMigrations>();
+        silo.Services.AddHostedService(services => services.GetRequiredService<HostedMigrations>());
+        silo.Services.AddSingleton<MigrationMetrics>();
+        silo.Services.AddSingleton<MigrationSupervisor>();
+        silo.Services.AddHostedService(services => services.GetRequiredService<MigrationSupervisor>());
+        return silo;
+    }
+}

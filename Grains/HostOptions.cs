@@ -1,0 +1,35 @@
+namespace DistMigrate.Grains;
+
+/// <summary>What a silo is told about its host.</summary>
+public sealed class HostOptions
+{
+    /// <summary>The host's name, by which its grains are placed; stable over restarts.</summary>
+    /// <value>The machine's name by default.</value>
+    public string Name { get; set; } = Environment.MachineName;
+
+    /// <summary>A folder on the host's local disk for stop records and grain state.</summary>
+    /// <value>Given by the silo's command line.</value>
+    public string StateFolder { get; set; } = "";
+
+    /// <summary>The folder for locks that all silos of the machine share.</summary>
+    /// <value><c>/run/distmigrate</c> for root, else a folder of the user's; two silos with different ones would not exclude each other.</value>
+    public string RuntimeFolder { get; set; } = "";
+
+    /// <summary>Folders below which images may lie.</summary>
+    public IReadOnlyList<string> StorageRoots { get; set; } = [];
+
+    /// <summary>Guests by name, with the path of their monitor socket.</summary>
+    public IReadOnlyDictionary<string, string> Guests { get; set; } = new Dictionary<string, string>();
+
+    /// <summary>Migrations that run at the same time; more wait in the queue.</summary>
+    /// <value>2 by default: each one alone can fill a disk.</value>
+    public int MaxRunning { get; set; } = 2;
+
+    /// <summary>Writer threads of a save that does not ask for a number.</summary>
+    /// <value>4 by default, measured: fewer leave the disk idle, more gain nothing.</value>
+    public int Writers { get; set; } = 4;
+
+    /// <summary>Bytes that one write covers at most.</summary>
+    /// <value>1 MiB by default; a multiple of 4096 up to 8 MiB.</value>
+    public int ExtentBytes { get; set; } = 1 << 20;
+}

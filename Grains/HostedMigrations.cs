@@ -1,0 +1,106 @@
+using System.Collections.Concurrent;
+using DistMigrate.Contracts;
+using DistMigrate.Transfer;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
+
+namespace DistMigrate.Grains;
+
+/// <summary>
+/// The saves and restores that this silo works on. Grains are their control surface only: Orleans may end and restart an activation
+/// at any time, and the progress must not go with it.
+/// </summary>
+internal sealed class HostedMigrations(IOptions<HostOptions> options, StopRecords stops, TimeProvider time) : IHostedService
+{
+    private readonly ConcurrentDictionary<string, HostedSave> _saves = new();
+    private readonly ConcurrentDictionary<string, HostedLoad> _loads = new();
+    private readonly HostOptions _options = options.Value;
+
+    /// <summary>The saves under way.</summary>
+    public ICollection<HostedSave> Saves => _saves.Values;
+
+    /// <summary>Told of each save that is forgotten, before its engines go.</summary>
+    public event Action<HostedSave>? Forgotten;
+
+    /// <summary>The stop records of this host.</summary>
+    public StopRecords Stops { get; } = stops;
+
+    public HostedSave? FindSave(string migration) => _saves.GetValueOrDefault(migration);
+
+    public HostedLoad? FindLoad(string migration) => _loads.GetValueOrDefault(migration);
+
+    /// <summary>The save of a spec, set up at the first call.</summary>
+    public HostedSave GetOrAddSave(MigrationSpec spec) =>
+        _saves.GetOrAdd(spec.Id, _ => new HostedSave(spec, new SaveAttempt(PlanSave(spec), Stops, _options.RuntimeFolder, time), time));
+
+    /// <summary>The restore of a spec, set up at the first call.</summary>
+    public HostedLoad GetOrAddLoad(MigrationSpec spec) =>
+        _loads.GetOrAdd(spec.Id, _ => new HostedLoad(new LoadAttempt(PlanLoad(spec), _options.RuntimeFolder, time), time));
+
+    /// <summary>Forgets a save whose outcome is recorded.</summary>
+    public async Task ForgetSaveAsync(string migration)
+    {
+        Stops.Forget(migration);
+        if (!_saves.TryRemove(migration, out var save))
+            return;
+        Forgotten?.Invoke(save);
+        await save.DisposeAsync();
+    }
+
+    /// <summary>Forgets a restore whose outcome is recorded.</summary>
+    public async Task ForgetLoadAsync(string migration)
+    {
+        if (_loads.TryRemove(migration, out var load))
+            await load.DisposeAsync();
+    }
+
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    /// <summary>The silo ends in an orderly way: every guest that we stopped gets its run state back first.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        foreach (var save in _saves.Values)
+        {
+            await save.AbortAsync(step: null);
+            if (_saves.TryRemove(save.Spec.Id, out _))
+                await save.DisposeAsync();
+        }
+
+        foreach (var migration in _loads.Keys)
+            await ForgetLoadAsync(migration);
+    }
+
+    private SavePlan PlanSave(MigrationSpec spec)
+    {
+        var save = spec.Request.Save ?? new SaveOptions();
+        return new SavePlan(
+            spec.Id, spec.Host, spec.Request.Guest, spec.Request.QmpPath!, new StorageRoots(_options.StorageRoots).Resolve(spec.Request.ImagePath),
+            save.Overwrite,
+            save.After switch
+            {
+                AfterSave.Run => AfterPublication.Run,
+                AfterSave.Quit => AfterPublication.Quit,
+                _ => AfterPublication.Pause,
+            },
+            new WriterOptions
+            {
+                Writers = save.Writers == 0 ? _options.Writers : save.Writers,
+                ExtentBytes = _options.ExtentBytes,
+                BandwidthLimit = save.BandwidthLimit,
+                DirectIo = save.DirectIo switch
+                {
+                    DirectIo.On => DirectIoChoice.On,
+                    DirectIo.Off => DirectIoChoice.Off,
+                    _ => DirectIoChoice.Auto,
+                },
+            });
+    }
+
+    private LoadPlan PlanLoad(MigrationSpec spec)
+    {
+        var restore = spec.Request.Restore ?? new RestoreOptions();
+        return new LoadPlan(
+            spec.Id, spec.Host, spec.Request.Guest, spec.Request.QmpPath!, new StorageRoots(_options.StorageRoots).Resolve(spec.Request.ImagePath),
+            restore.Channels, restore.DirectIo == DirectIo.On && restore.Channels > 0, restore.IgnoreClaim, restore.Paused, restore.IgnoreMismatch);
+    }
+}

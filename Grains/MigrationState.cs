@@ -1,0 +1,82 @@
+using DistMigrate.Contracts;
+
+namespace DistMigrate.Grains;
+
+/// <summary>What the coordinator does next. The numbers are persisted; new steps get new numbers.</summary>
+internal enum MigrationStep
+{
+    /// <summary>Nothing is known of this migration.</summary>
+    None = 0,
+
+    /// <summary>Waits for its turn.</summary>
+    Queued = 1,
+
+    /// <summary>Save: examine guest and storage, create the image; then set the blocks up.</summary>
+    Open = 2,
+
+    /// <summary>Save: stop the guest.</summary>
+    Stop = 3,
+
+    /// <summary>Save: the blocks write their pages.</summary>
+    Copy = 4,
+
+    /// <summary>Save: device state, and the epoch that makes every page durable.</summary>
+    DeviceState = 5,
+
+    /// <summary>Save: the blocks hand their shadow bitmaps over.</summary>
+    HandOver = 6,
+
+    /// <summary>Save: tail, check, publication.</summary>
+    Publish = 7,
+
+    /// <summary>Restore: check, claim, load, continue.</summary>
+    Load = 8,
+
+    /// <summary>Restore the guest's run state and remove what was written.</summary>
+    Abort = 9,
+
+    /// <summary>The outcome is recorded; tell the others.</summary>
+    Release = 10,
+
+    /// <summary>Nothing is left to do.</summary>
+    Ended = 11,
+}
+
+/// <summary>The coordinator's persisted state: a few hundred bytes; bitmaps and journals lie beside the image.</summary>
+[GenerateSerializer, Alias("distmigrate.MigrationState")]
+internal sealed class MigrationState
+{
+    [Id(0)] public MigrationSpec? Spec { get; set; }
+
+    [Id(1)] public MigrationStep Step { get; set; }
+
+    [Id(2)] public MigrationPhase Phase { get; set; }
+
+    [Id(3)] public FailureReason Reason { get; set; }
+
+    [Id(4)] public string Message { get; set; } = "";
+
+    [Id(5)] public FencingToken? Token { get; set; }
+
+    [Id(6)] public DateTimeOffset? Started { get; set; }
+
+    [Id(7)] public DateTimeOffset? Ended { get; set; }
+
+    [Id(8)] public DateTimeOffset PhaseSince { get; set; }
+
+    [Id(9)] public IReadOnlyList<string> RamBlocks { get; set; } = [];
+
+    [Id(10)] public RamCounters Ram { get; set; } = RamCounters.Empty;
+
+    [Id(11)] public double BytesPerSecond { get; set; }
+
+    [Id(12)] public TimeSpan Downtime { get; set; }
+
+    [Id(13)] public string GuestState { get; set; } = "";
+
+    [Id(14)] public IReadOnlyList<string> Notes { get; set; } = [];
+
+    [Id(15)] public DateTimeOffset? CopyStarted { get; set; }
+
+    [Id(16)] public IReadOnlyList<BlockStatus> Blocks { get; set; } = [];
+}

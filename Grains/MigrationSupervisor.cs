@@ -1,0 +1,53 @@
+using DistMigrate.Contracts;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace DistMigrate.Grains;
+
+/// <summary>Wakes, from the catalog, the unfinished migrations of this host whose coordinators a lost silo took with it.</summary>
+internal sealed partial class MigrationSupervisor(
+    IGrainFactory grains, IOptions<HostOptions> options, TimeProvider time, ILogger<MigrationSupervisor> logger) : BackgroundService
+{
+    /// <summary>Key in the request context that marks calls of a round, as opposed to those that a client caused.</summary>
+    public const string RoundMark = "distmigrate.round";
+
+    private static readonly TimeSpan Every = TimeSpan.FromSeconds(5);
+
+    /// <summary>Ids of the unfinished migrations, as of the last round.</summary>
+    public IReadOnlyList<string> Unfinished { get; private set; } = [];
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(Every, time);
+        RequestContext.Set(RoundMark, true);
+        do
+        {
+            try
+            {
+                await WakeAsync();
+            }
+            catch (Exception e) when (e is OrleansException or TimeoutException or MigrationException)
+            {
+                LogRoundFailed(logger, e);
+            }
+        }
+        while (await timer.WaitForNextTickAsync(stoppingToken));
+    }
+
+    private async Task WakeAsync()
+    {
+        var shards = await Task.WhenAll(Enumerable.Range(0, CatalogShards.Count).Select(shard => grains.GetGrain<ICatalogGrain>(shard).List()));
+        var unfinished = shards.SelectMany(shard => shard).Where(migration => !migration.Phase.IsEnd()).ToArray();
+        Unfinished = [.. unfinished.Select(migration => migration.Spec.Id)];
+        foreach (var migration in unfinished.Where(migration => migration.Spec.Host == options.Value.Name))
+        {
+            // The same id again starts nothing twice; it completes a submission that a crash cut in two.
+            await grains.GetGrain<IHostGrain>(migration.Spec.Host).Submit(migration.Spec.Request, migration.Spec.Id);
+            await grains.GetGrain<IMigrationGrain>(migration.Spec.Id).EnsureRunning();
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Looking for unfinished migrations failed; it is tried again")]
+    private static partial void LogRoundFailed(ILogger logger, Exception exception);
+}

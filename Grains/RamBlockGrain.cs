@@ -1,0 +1,97 @@
+using DistMigrate.Contracts;
+using DistMigrate.Grains.Placement;
+using DistMigrate.Guests;
+using DistMigrate.Transfer;
+
+namespace DistMigrate.Grains;
+
+/// <inheritdoc cref="IRamBlockGrain"/>
+[HostPinned, GrainType("distmigrate.ram-block")]
+internal sealed class RamBlockGrain(HostedMigrations migrations, TimeProvider time) : Grain, IRamBlockGrain
+{
+    private string? _migration;
+
+    private string Name => GrainKeys.ParseRamBlock(this.GetPrimaryKeyString()).RamBlock;
+
+    public Task<BlockStatus> Setup(BlockCommand command)
+    {
+        var save = Obeyed(command);
+        return Task.FromResult(StatusOf(save.Attempt.SetupBlock(Name)));
+    }
+
+    public async Task<BlockStatus> Iterate(BlockCommand command)
+    {
+        var save = Obeyed(command);
+        var block = Block(save);
+        save.Attempt.Iterate(block, command.Iteration);
+        await Task.WhenAny(block.Settled, Task.Delay(command.Slice, time));
+        return StatusOf(block);
+    }
+
+    public Task<BlockStatus> SyncDirty(BlockCommand command) => Task.FromResult(StatusOf(Block(Obeyed(command))));
+
+    public async Task<BlockStatus> Complete(BlockCommand command)
+    {
+        var save = Obeyed(command);
+        var block = Block(save);
+        var (step, failure) = await save.Steps.RunAsync($"complete {Name}", _ => save.Attempt.HandOverAsync(block), command.Slice);
+        return failure is null || step != HostStep.Failed
+            ? StatusOf(block)
+            : StatusOf(block) with { Activity = BlockActivity.Failed, Reason = failure.Reason, Error = failure.Message };
+    }
+
+    public Task<BlockStatus> Cancel(BlockCommand command)
+    {
+        if (migrations.FindSave(command.MigrationId) is not { } save)
+            return Task.FromResult(Idle());
+        save.Gate.Obey(command.Token);
+        if (save.Attempt.FindBlock(Name) is not { } block)
+            return Task.FromResult(Idle());
+        block.Cancel();
+        return Task.FromResult(StatusOf(block));
+    }
+
+    public Task<BlockStatus> GetStatus() => Task.FromResult(
+        _migration is not null && migrations.FindSave(_migration)?.Attempt.FindBlock(Name) is { } block ? StatusOf(block) : Idle());
+
+    private HostedSave Obeyed(BlockCommand command)
+    {
+        var save = migrations.FindSave(command.MigrationId)
+            ?? throw new MigrationException(FailureReason.SiloRestarted, $"This silo knows nothing of migration {command.MigrationId}; it has restarted since.");
+        save.Gate.Obey(command.Token);
+        _migration = command.MigrationId;
+        return save;
+    }
+
+    private BlockEngine Block(HostedSave save) =>
+        save.Attempt.FindBlock(Name) ?? throw new InvalidOperationException($"RAMBlock {Name} was not set up.");
+
+    private BlockStatus Idle() => new(Name, BlockActivity.Idle, 0, new PageCounts(0, 0, 0, 0, 0), 0, 0, 0, 0, 0, "", FailureReason.None, "");
+
+    private static BlockStatus StatusOf(BlockEngine block)
+    {
+        var now = block.Snapshot();
+        var failure = now.Error is null ? null : FailureTranslation.Translate(now.Error);
+        return new BlockStatus(
+            block.Layout.Name, ActivityOf(now.State), block.Layout.UsedLength,
+            new PageCounts(now.Dirty, now.InFlight, now.Written, now.Durable, now.Zero), now.Normal, now.Duplicate, now.WrittenBytes,
+            now.Errors, now.Iteration, MemoryOf(block.Memory.Kind), failure?.Reason ?? FailureReason.None, failure?.Message ?? "");
+    }
+
+    private static string MemoryOf(GuestMemoryKind kind) => kind switch
+    {
+        GuestMemoryKind.SharedFile => "shared-file",
+        GuestMemoryKind.Memfd => "memfd",
+        _ => "private",
+    };
+
+    private static BlockActivity ActivityOf(BlockState state) => state switch
+    {
+        BlockState.Iterating => BlockActivity.Iterating,
+        BlockState.Clean => BlockActivity.Clean,
+        BlockState.Failed => BlockActivity.Failed,
+        BlockState.Completed => BlockActivity.Completed,
+        BlockState.Cancelled => BlockActivity.Cancelled,
+        _ => BlockActivity.Ready,
+    };
+}

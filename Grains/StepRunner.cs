@@ -1,0 +1,47 @@
+using DistMigrate.Contracts;
+
+namespace DistMigrate.Grains;
+
+/// <summary>
+/// Runs the steps of one migration on its host, one at a time, apart from any grain's turn. A step that is asked for again is not
+/// begun again: the caller waits for it a little and is told how far it is. Thread-safe.
+/// </summary>
+internal sealed class StepRunner(TimeProvider time) : IDisposable
+{
+    private readonly Lock _gate = new();
+    private readonly Dictionary<string, Task> _steps = [];
+    private readonly CancellationTokenSource _cancel = new();
+
+    /// <summary>Begins a step unless it was, and waits for it up to a limit.</summary>
+    /// <returns>How far it is, and its failure.</returns>
+    public async Task<(HostStep Step, MigrationException? Failure)> RunAsync(string step, Func<CancellationToken, Task> work, TimeSpan slice)
+    {
+        Task task;
+        lock (_gate)
+        {
+            if (!_steps.TryGetValue(step, out task!))
+                _steps[step] = task = Task.Run(() => work(_cancel.Token));
+        }
+
+        await Task.WhenAny(task, Task.Delay(slice, time));
+        if (!task.IsCompleted)
+            return (HostStep.Working, null);
+        if (task.IsCompletedSuccessfully)
+            return (HostStep.Done, null);
+        return (HostStep.Failed, FailureTranslation.Translate(task.Exception?.InnerException ?? new OperationCanceledException()));
+    }
+
+    /// <summary>Asks the steps under way to end, and waits for them. A call to storage that hangs does not end.</summary>
+    /// <param name="except">The step that asks; null for none.</param>
+    /// <param name="limit">How long to wait.</param>
+    public async Task CancelAsync(string? except, TimeSpan limit)
+    {
+        Task[] steps;
+        lock (_gate)
+            steps = [.. _steps.Where(step => step.Key != except).Select(step => step.Value)];
+        await _cancel.CancelAsync();
+        await Task.WhenAny(Task.WhenAll(steps), Task.Delay(limit, time));
+    }
+
+    public void Dispose() => _cancel.Dispose();
+}

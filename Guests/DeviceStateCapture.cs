@@ -1,0 +1,154 @@
+using System.Net.Sockets;
+using System.Text.Json.Nodes;
+using DistMigrate.MappedRam;
+using DistMigrate.Posix;
+
+namespace DistMigrate.Guests;
+
+/// <summary>Takes the device state of a stopped guest out of QEMU, in one of the two ways of <see cref="DeviceStateMethod"/>.</summary>
+internal sealed class DeviceStateCapture(QmpClient qmp, TimeProvider time)
+{
+    /// <summary>The guest stands still meanwhile, so this bounds its pause; measured are milliseconds.</summary>
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
+
+    private static readonly TimeSpan CancelLimit = TimeSpan.FromSeconds(10);
+
+    /// <summary>QMP <c>migrate</c> with <c>x-ignore-shared</c> to one end of a socket pair.</summary>
+    public async Task<DeviceSections> IgnoreSharedAsync(CancellationToken cancellationToken)
+    {
+        using var limit = new CancellationTokenSource(Limit, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+        using var events = qmp.Subscribe();
+
+        // No bandwidth limit: the guest stands still.
+        var settings = await MigrationSettings.ApplyAsync(
+            qmp, [StreamFormat.IgnoreSharedCapability], new JsonObject { ["max-bandwidth"] = 0 }, either.Token);
+        DeviceSections sections;
+        try
+        {
+            sections = await StreamAsync(events, either.Token);
+        }
+        catch (OperationCanceledException e) when (limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            var late = new GuestException(GuestFault.TimedOut, $"QEMU did not deliver its device state within {Limit.TotalSeconds:0} s; its migration was cancelled.", e);
+            await settings.RestoreAfterAsync(late);
+            throw late;
+        }
+        catch (Exception e)
+        {
+            await settings.RestoreAfterAsync(e);
+            throw;
+        }
+
+        await settings.RestoreAsync();
+        return sections;
+    }
+
+    /// <summary>QMP <c>xen-save-devices-state</c> into a file in memory, so that QEMU's main loop never waits for a reader.</summary>
+    public async Task<DeviceSections> XenSaveAsync(CancellationToken cancellationToken)
+    {
+        using var file = Libc.MemoryFile("distmigrate-devices");
+
+        // QEMU takes a member of the set whose access mode is the one that it opens for.
+        using var writer = Libc.Open($"/proc/self/fd/{file.Number}", OpenFlags.WriteOnly);
+        var set = (await qmp.ExecuteAsync("add-fd", null, null, cancellationToken, writer)).RequiredNumber("fdset-id");
+        try
+        {
+            await qmp.ExecuteAsync("xen-save-devices-state", new JsonObject { ["filename"] = $"/dev/fdset/{set}", ["live"] = false }, Limit, cancellationToken);
+        }
+        catch (GuestException e) when (e.Fault == GuestFault.CommandFailed)
+        {
+            throw new GuestException(GuestFault.DeviceState, $"QEMU could not save its device state: {e.Message}", e) { QmpClass = e.QmpClass };
+        }
+        finally
+        {
+            if (!qmp.HasEnded)
+                await qmp.ExecuteAsync("remove-fd", new JsonObject { ["fdset-id"] = set }, null, CancellationToken.None);
+        }
+
+        var length = Libc.Identify(file).Length;
+        if (length > PrecopyStream.DeviceStateLimit)
+            throw new GuestException(GuestFault.DeviceState, $"The device state is {length >> 20} MiB long; at most {PrecopyStream.DeviceStateLimit >> 20} MiB are supported.");
+        var bytes = new byte[length];
+        Libc.PReadExactly(file, bytes, 0);
+        return XenDeviceState.Strip(bytes);
+    }
+
+    private async Task<DeviceSections> StreamAsync(QmpEventSubscription events, CancellationToken cancellationToken)
+    {
+        var (ours, theirs) = Libc.SocketPair();
+        using var socket = new Socket(new SafeSocketHandle(ours.Number, ownsHandle: true));
+        ours.SetHandleAsInvalid();
+        var name = $"distmigrate-{Guid.NewGuid():N}";
+        using (theirs)
+            await qmp.ExecuteAsync("getfd", new JsonObject { ["fdname"] = name }, null, cancellationToken, theirs);
+        try
+        {
+            await qmp.ExecuteAsync("migrate", new JsonObject { ["uri"] = $"fd:{name}" }, null, cancellationToken);
+        }
+        catch
+        {
+            await ForgetAsync(name);
+            throw;
+        }
+
+        try
+        {
+            await using var stream = new NetworkStream(socket, ownsSocket: false);
+            DeviceSections sections;
+            try
+            {
+                sections = await PrecopyStream.ReadAsync(stream, cancellationToken);
+            }
+            catch (Exception e) when (e is GuestException { Fault: GuestFault.DeviceState } or IOException)
+            {
+                // A stream that breaks off is most often QEMU's own failure, and then its words tell more.
+                socket.Close();
+                var broken = await MigrationProgress.WaitAsync(qmp, events, null, cancellationToken);
+                throw new GuestException(GuestFault.DeviceState, broken.Status == "failed" && broken.Error is { } why
+                    ? $"QEMU could not deliver its device state: {why}."
+                    : e.Message, e);
+            }
+
+            var outcome = await MigrationProgress.WaitAsync(qmp, events, null, cancellationToken);
+            return outcome.Status == "completed" ? sections : throw new GuestException(GuestFault.DeviceState,
+                $"QEMU's migration for its device state ended as {outcome.Status}: {outcome.Error ?? "no reason given"}.");
+        }
+        catch (Exception e)
+        {
+            await CancelAsync(socket, events, e);
+            throw;
+        }
+    }
+
+    /// <summary>Ends our migration, so that settings can be put back and the guest goes on.</summary>
+    private async Task CancelAsync(Socket socket, QmpEventSubscription events, Exception failure)
+    {
+        socket.Close();
+        try
+        {
+            if (qmp.HasEnded || (await MigrationProgress.QueryAsync(qmp, null, CancellationToken.None)).IsOver)
+                return;
+            await qmp.ExecuteAsync("migrate_cancel", null, null, CancellationToken.None);
+            using var limit = new CancellationTokenSource(CancelLimit, time);
+            await MigrationProgress.WaitAsync(qmp, events, null, limit.Token);
+        }
+        catch (Exception e) when (e is GuestException or OperationCanceledException)
+        {
+            failure.Data["migration not cancelled"] = e.Message;
+        }
+    }
+
+    /// <summary>Closes the socket that QEMU holds; a <c>migrate</c> that got further has taken it, and then there is none.</summary>
+    private async Task ForgetAsync(string name)
+    {
+        try
+        {
+            if (!qmp.HasEnded)
+                await qmp.ExecuteAsync("closefd", new JsonObject { ["fdname"] = name }, null, CancellationToken.None);
+        }
+        catch (GuestException e) when (e.Fault is GuestFault.CommandFailed or GuestFault.Exited)
+        {
+        }
+    }
+}

@@ -1,0 +1,208 @@
+using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
+using DistMigrate.MappedRam;
+
+namespace DistMigrate.Guests;
+
+/// <summary>
+/// A guest: one QEMU process on this machine, controlled through its QMP socket, its memory read from outside. QEMU 10.0 or later.
+/// </summary>
+public sealed class QemuGuest : IAsyncDisposable
+{
+    /// <summary>QEMU streams what is not in a shared named file; up to this many bytes of it the pause stays short.</summary>
+    internal const long StreamedMemoryLimit = 64L * 1024 * 1024;
+
+    // vm_stop drains all block I/O first, which waits for the guest's disks.
+    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(60);
+
+    private readonly TimeProvider _time;
+    private readonly GuestInventory _inventory;
+
+    private QemuGuest(string name, string qmpPath, QmpClient qmp, TimeProvider time, int pid, long startTime)
+    {
+        _time = time;
+        _inventory = new GuestInventory(qmp, pid);
+        Name = name;
+        QmpPath = qmpPath;
+        Qmp = qmp;
+        Pid = pid;
+        StartTime = startTime;
+    }
+
+    /// <summary>The name that the operator knows it by.</summary>
+    public string Name { get; }
+
+    /// <summary>Its QMP socket.</summary>
+    public string QmpPath { get; }
+
+    /// <summary>The connection to its monitor.</summary>
+    public QmpClient Qmp { get; }
+
+    /// <summary>QEMU's process.</summary>
+    public int Pid { get; }
+
+    /// <summary>When that process started, in clock ticks since boot (/proc/PID/stat, field 22): with the pid it names the process.</summary>
+    public long StartTime { get; }
+
+    /// <summary>QEMU's version, such as <c>10.0.2</c>.</summary>
+    public string QemuVersion => Qmp.QemuVersion;
+
+    /// <summary>Connects to a guest's monitor and finds its process.</summary>
+    /// <exception cref="GuestException">Unreachable, NotQmp, Exited, or Unsupported (a process of another pid namespace).</exception>
+    public static async Task<QemuGuest> ConnectAsync(string name, string qmpPath, TimeProvider time, CancellationToken cancellationToken)
+    {
+        var qmp = await QmpClient.ConnectAsync(qmpPath, time, cancellationToken);
+        try
+        {
+            var pid = MonitorOwner.Find(qmpPath, qmp.PeerPid);
+            return new QemuGuest(name, qmpPath, qmp, time, pid, ProcessFiles.StartTime(pid));
+        }
+        catch
+        {
+            await qmp.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Whether the guest runs, and QEMU's word for its state.</summary>
+    /// <exception cref="GuestException">QEMU did not answer.</exception>
+    public async Task<GuestRunState> QueryRunStateAsync(CancellationToken cancellationToken)
+    {
+        var reply = await Qmp.ExecuteAsync("query-status", null, null, cancellationToken);
+        return new GuestRunState(reply.RequiredFlag("running"), reply.RequiredText("status"));
+    }
+
+    /// <summary>Stops the vCPUs and waits until they stand and all block I/O has drained. A guest that stands already is left so.</summary>
+    /// <exception cref="GuestException">TimedOut after 60 s: QEMU may still stop the guest later, so send <see cref="ContAsync"/>.</exception>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await Qmp.ExecuteAsync("stop", null, StopLimit, cancellationToken);
+        if ((await QueryRunStateAsync(cancellationToken)) is { Running: true } state)
+            throw new GuestException(GuestFault.CommandFailed, $"QEMU took the stop command, yet the guest is {state.Status}: something else started it again. Look for another client of its monitors.");
+    }
+
+    /// <summary>Lets the vCPUs run; takes the disks back after a completed migration.</summary>
+    /// <exception cref="GuestException">CommandFailed: QEMU does not start it, most often because a disk is locked by another process;
+    /// Unsupported: it waits for an image, and would start by itself after the load.</exception>
+    public async Task ContAsync(CancellationToken cancellationToken)
+    {
+        if ((await QueryRunStateAsync(cancellationToken)).Status == "inmigrate")
+            throw new GuestException(GuestFault.Unsupported, "The guest waits for an image, so there is nothing to continue yet. Load one first.");
+        await Qmp.ExecuteAsync("cont", null, StopLimit, cancellationToken);
+        if ((await QueryRunStateAsync(cancellationToken)) is { Running: false } state)
+            throw new GuestException(GuestFault.CommandFailed, $"QEMU took the cont command, yet the guest is {state.Status}. Look at its log and its disks.");
+    }
+
+    /// <summary>The migratable RAMBlocks now, in QEMU's order. used_length of some (ACPI tables) may change while the guest boots.</summary>
+    /// <exception cref="GuestException">QEMU did not answer, or in a way that is not known.</exception>
+    public Task<IReadOnlyList<RamBlock>> QueryRamBlocksAsync(CancellationToken cancellationToken) => _inventory.RamBlocksAsync(cancellationToken);
+
+    /// <summary>The versioned machine, such as <c>pc-q35-10.0</c>: what the configuration section of an image names.</summary>
+    /// <exception cref="GuestException">QEMU did not answer.</exception>
+    public Task<string> QueryMachineAsync(CancellationToken cancellationToken) => _inventory.MachineAsync(cancellationToken);
+
+    /// <summary>Refuses, by questions alone and before the guest is touched, what cannot be saved truly.</summary>
+    /// <exception cref="GuestException">Blocked with QEMU's own words; Unsupported (VFIO, virtio-mem, encrypted memory, backup
+    /// bitmaps, a guest that waits for an image); Busy; MemoryUnreadable.</exception>
+    public async Task EnsureSavableAsync(CancellationToken cancellationToken) =>
+        await new SavableCheck(Qmp, Pid, _inventory).EnsureAsync(await QueryRunStateAsync(cancellationToken), cancellationToken);
+
+    /// <summary>Opens a RAMBlock's memory for reading from outside.</summary>
+    /// <exception cref="GuestException">MemoryUnreadable, or Exited.</exception>
+    public IGuestMemory OpenMemory(RamBlock block) => GuestMemory.Open(Pid, block);
+
+    /// <summary>
+    /// The better way to take the device state: <see cref="DeviceStateMethod.IgnoreShared"/>, unless QEMU would stream more than
+    /// 64 MiB of memory that is not in a shared named file.
+    /// </summary>
+    /// <param name="memories">The memory of all migratable RAMBlocks.</param>
+    [SuppressMessage("Performance", "CA1822", Justification = "A question about this guest: what its QEMU can do may decide as well.")]
+    public DeviceStateMethod ChooseDeviceStateMethod(IEnumerable<IGuestMemory> memories) =>
+        memories.Where(m => !m.IsNamedFile).Sum(m => m.Length) <= StreamedMemoryLimit ? DeviceStateMethod.IgnoreShared : DeviceStateMethod.XenSave;
+
+    /// <summary>
+    /// Takes the device state of the stopped guest. QEMU's migration settings are the same afterwards. Where QEMU cannot do
+    /// <see cref="DeviceStateMethod.IgnoreShared"/> now (a completed migrate is not followed by another before <c>cont</c>, or it
+    /// lacks the capability), <see cref="DeviceStateMethod.XenSave"/> is used.
+    /// </summary>
+    /// <exception cref="GuestException">DeviceState, Blocked, Busy, Unsupported, TimedOut or Exited; the guest can be continued
+    /// unless it is gone.</exception>
+    public async Task<DeviceSections> CaptureDeviceStateAsync(DeviceStateMethod method, CancellationToken cancellationToken)
+    {
+        var state = await QueryRunStateAsync(cancellationToken);
+        if (state.Running)
+            throw new GuestException(GuestFault.DeviceState, "Device state is taken of a stopped guest only, and this one runs. Stop it first.");
+        SavableCheck.EnsureRunState(state);
+        var progress = await MigrationProgress.QueryAsync(Qmp, null, cancellationToken);
+        if (!progress.IsOver)
+            throw new GuestException(GuestFault.Busy, $"A migration of this guest is under way ({progress.Status}). Wait for it, or cancel it (QMP migrate_cancel).");
+        SavableCheck.EnsureNotBlocked(progress);
+
+        var capture = new DeviceStateCapture(Qmp, _time);
+        return method == DeviceStateMethod.IgnoreShared && state.Status != "postmigrate"
+            && await MigrationSettings.HasCapabilityAsync(Qmp, StreamFormat.IgnoreSharedCapability, cancellationToken)
+                ? await capture.IgnoreSharedAsync(cancellationToken)
+                : await capture.XenSaveAsync(cancellationToken);
+    }
+
+    /// <summary>How the guest is built, for an image's manifest and for the check before a load.</summary>
+    /// <exception cref="GuestException">QEMU did not answer, or in a way that is not known.</exception>
+    public Task<GuestDescription> DescribeAsync(CancellationToken cancellationToken) => _inventory.DescribeAsync(cancellationToken);
+
+    /// <summary>
+    /// Loads a mapped-ram image into this guest, which waits for one (<c>-incoming defer</c>). It stays stopped. Its memory must be
+    /// fresh: QEMU leaves pages that are not in the image as they are. Compare <see cref="GuestDescription.Differences"/> first,
+    /// because QEMU does not.
+    /// </summary>
+    /// <param name="path">The image, as QEMU's process sees it.</param>
+    /// <param name="options">How it is read.</param>
+    /// <param name="cancellationToken">Stops the wait, not the load.</param>
+    /// <returns>The run state afterwards: stopped, to be continued by <see cref="ContAsync"/>.</returns>
+    /// <exception cref="GuestException">LoadFailed with QEMU's reason (the target stays and can be asked), Unsupported, or Exited.</exception>
+    public async Task<GuestRunState> LoadImageAsync(string path, LoadOptions options, CancellationToken cancellationToken)
+    {
+        await new ImageLoad(Qmp).RunAsync(path, options, await QueryRunStateAsync(cancellationToken), cancellationToken);
+        return await QueryRunStateAsync(cancellationToken);
+    }
+
+    /// <summary>Ends QEMU (QMP <c>quit</c>) and waits until its process is gone.</summary>
+    /// <exception cref="GuestException">QEMU refuses, or is still there after 60 s.</exception>
+    public async Task QuitAsync(CancellationToken cancellationToken)
+    {
+        Process process;
+        try
+        {
+            process = Process.GetProcessById(Pid);
+        }
+        catch (ArgumentException)
+        {
+            return;
+        }
+
+        using (process)
+        {
+            try
+            {
+                await Qmp.ExecuteAsync("quit", null, StopLimit, cancellationToken);
+            }
+            catch (GuestException e) when (e.Fault == GuestFault.Exited)
+            {
+                // It went before its answer came.
+            }
+
+            using var limit = new CancellationTokenSource(StopLimit, _time);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+            try
+            {
+                await process.WaitForExitAsync(either.Token);
+            }
+            catch (OperationCanceledException) when (limit.IsCancellationRequested)
+            {
+                throw new GuestException(GuestFault.TimedOut, $"QEMU process {Pid} took the quit command but has not ended. Look at its log.");
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync() => Qmp.DisposeAsync();
+}

@@ -1,0 +1,29 @@
+using DistMigrate.Posix;
+using DistMigrate.Silo;
+
+if (!SiloArguments.TryParse(args, out var arguments, out var error))
+{
+    Console.Error.WriteLine(error);
+    return error == SiloArguments.Help ? 0 : 2;
+}
+
+if (arguments.Background)
+    BackgroundProcess.Detach(arguments.StateFolder);
+using var hostLock = SiloLock.TryTake(arguments.StateFolder);
+if (hostLock is null)
+{
+    Console.Error.WriteLine($"error: a silo already runs with the state folder {arguments.StateFolder}. Use that one, or give this one another folder with --state.");
+    return 7;
+}
+
+try
+{
+    await using var silo = SiloApplication.Build(arguments);
+    await silo.RunAsync(hostLock);
+    return 0;
+}
+catch (Exception e) when (e is ErrnoException or InvalidOperationException or IOException)
+{
+    Console.Error.WriteLine($"error: the silo could not run: {e.Message}");
+    return 1;
+}

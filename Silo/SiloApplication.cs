@@ -1,0 +1,159 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Reflection;
+using DistMigrate.Grains;
+using DistMigrate.Transfer;
+using Microsoft.Extensions.Options;
+using OpenTelemetry.Metrics;
+using Orleans.Configuration;
+using Orleans.Serialization;
+using Orleans.Storage;
+
+namespace DistMigrate.Silo;
+
+/// <summary>The host process: Orleans silo, grain storage, telemetry and health, put together from configuration.</summary>
+internal sealed partial class SiloApplication : IAsyncDisposable
+{
+    private const string ServiceId = "distmigrate";
+
+    private readonly WebApplication _application;
+    private readonly SiloArguments _arguments;
+    private readonly SiloSettings _settings;
+    private readonly EndpointFile _endpoint;
+
+    private SiloApplication(WebApplication application, SiloArguments arguments, SiloSettings settings, EndpointFile endpoint)
+    {
+        _application = application;
+        _arguments = arguments;
+        _settings = settings;
+        _endpoint = endpoint;
+    }
+
+    private static string Version { get; } =
+        typeof(SiloApplication).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
+
+    /// <exception cref="InvalidOperationException">The configuration makes no sense.</exception>
+    public static SiloApplication Build(SiloArguments arguments)
+    {
+        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = arguments.StateFolder });
+        builder.Configuration.Sources.Clear();
+        if (arguments.ConfigFile is not null)
+            builder.Configuration.AddJsonFile(arguments.ConfigFile, optional: false);
+        builder.Configuration.AddEnvironmentVariables();
+        var settings = builder.Configuration.Get<SiloSettings>() ?? new SiloSettings();
+        settings.Check();
+
+        var endpoint = new EndpointFile(
+            Environment.ProcessId, settings.Host, $"{settings.Address}:{PortOr(settings.GatewayPort)}", EndpointFile.NewClusterId(), ServiceId,
+            $"http://{settings.Address}:{PortOr(settings.HttpPort)}", Version);
+        builder.WebHost.UseUrls(endpoint.Http);
+        ConfigureLogging(builder.Logging);
+        builder.Services.AddSingleton(Options.Create(settings.ToHostOptions(arguments.StateFolder)));
+        builder.Services.AddSingleton<ClientActivity>();
+        if (arguments.Background)
+            builder.Services.AddHostedService(services => ActivatorUtilities.CreateInstance<IdleExit>(services, settings.IdleExit));
+        builder.Services.AddOpenTelemetry().WithMetrics(metrics => metrics
+            .AddMeter(GrainServices.MeterName, SiloMetrics.MeterName, "Microsoft.Orleans")
+            .AddRuntimeInstrumentation()
+            .AddView(instrument => instrument.Name.StartsWith("distmigrate.", StringComparison.Ordinal)
+                ? new MetricStreamConfiguration { CardinalityLimit = 20_000 }
+                : null)
+            .AddPrometheusExporter());
+        builder.Services.AddSingleton<SiloMetrics>();
+        builder.UseOrleans(silo => ConfigureSilo(silo, arguments, settings, endpoint));
+
+        var application = builder.Build();
+        application.MapPrometheusScrapingEndpoint("/metrics");
+        application.MapGet("/healthz", () => Results.Text("ok\n"));
+        return new SiloApplication(application, arguments, settings, endpoint);
+    }
+
+    /// <summary>Restores stopped guests, starts the silo, tells clients where it is, and runs until it is told to end.</summary>
+    /// <exception cref="InvalidOperationException">Another silo has this host's name.</exception>
+    public async Task RunAsync(SiloLock locks)
+    {
+        PrivateFolder.Create(RuntimeFolder.Path);
+        if (!locks.TryAdd(Path.Combine(RuntimeFolder.Path, $"host-{_settings.Host}-{StateFolderMark()}.lock")))
+            throw new InvalidOperationException($"another silo of host {_settings.Host} runs on this machine. End it, or give this one another name (Host).");
+        EndpointFile.Remove(_arguments.StateFolder);
+        var logger = _application.Services.GetRequiredService<ILogger<SiloApplication>>();
+
+        // Before anything else: a guest that our predecessor stopped must not wait for a cluster to form.
+        await _application.Services.GetRequiredService<StopRecords>().RestoreAllAsync(
+            (record, error) =>
+            {
+                if (error is null)
+                    LogRestored(logger, record.Guest, record.Migration);
+                else
+                    LogNotRestored(logger, record.Guest, record.Migration, error);
+            },
+            CancellationToken.None);
+        _application.Services.GetRequiredService<SiloMetrics>();
+        _application.Services.GetRequiredService<MigrationMetrics>();
+        await _application.StartAsync();
+        _endpoint.Write(_arguments.StateFolder);
+        LogReady(logger, _settings.Host, _endpoint.Gateway, _endpoint.Http);
+        await _application.WaitForShutdownAsync();
+        EndpointFile.Remove(_arguments.StateFolder);
+    }
+
+    public ValueTask DisposeAsync() => _application.DisposeAsync();
+
+    private static void ConfigureLogging(ILoggingBuilder logging)
+    {
+        logging.ClearProviders();
+        logging.AddSimpleConsole(console =>
+        {
+            console.SingleLine = true;
+            console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
+            console.UseUtcTimestamp = true;
+        });
+        logging.SetMinimumLevel(LogLevel.Warning);
+        logging.AddFilter("DistMigrate", LogLevel.Information);
+
+        // Orleans tells each placement failure at Information through Polly, and as an error once more.
+        logging.AddFilter("Polly", LogLevel.Error);
+
+        // At start these warn of a check that is as old as the machine's uptime, and of a garbage collector chosen for its small memory.
+        logging.AddFilter("Orleans.Runtime.Watchdog", LogLevel.Error);
+        logging.AddFilter("Orleans.Runtime.Silo", LogLevel.Error);
+    }
+
+    private static void ConfigureSilo(ISiloBuilder silo, SiloArguments arguments, SiloSettings settings, EndpointFile endpoint)
+    {
+        var gateway = IPEndPoint.Parse(endpoint.Gateway);
+        silo.UseLocalhostClustering(PortOr(settings.SiloPort), gateway.Port, primarySiloEndpoint: null, ServiceId, endpoint.ClusterId);
+        silo.AddMigrationGrains(settings.Host);
+        silo.Services.AddSingleton<IIncomingGrainCallFilter>(services => services.GetRequiredService<ClientActivity>());
+        silo.Services.AddKeyedSingleton<IGrainStorage>(StorageNames.Migrations, (services, _) =>
+            new SqliteGrainStorage(Path.Combine(arguments.StateFolder, "grains.sqlite"), services.GetRequiredService<Serializer>()));
+        silo.Configure<SiloMessagingOptions>(messaging =>
+        {
+            messaging.ResponseTimeout = TimeSpan.FromSeconds(15);
+            messaging.CancelRequestOnTimeout = true;
+            messaging.MaxMessageBodySize = 4 << 20;
+        });
+    }
+
+    private static int PortOr(int configured)
+    {
+        if (configured != 0)
+            return configured;
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    /// <summary>Tells the silos of different users or tests on one machine apart; each is a cluster of its own.</summary>
+    private string StateFolderMark() => Convert.ToHexStringLower(
+        System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(_arguments.StateFolder)))[..12];
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Silo of host {Host} is ready: gateway {Gateway}, metrics {Http}/metrics")]
+    private static partial void LogReady(ILogger logger, string host, string gateway, string http);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Guest {Guest} has its run state back, which migration {Id} of an earlier silo had stopped")]
+    private static partial void LogRestored(ILogger logger, string guest, string id);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Guest {Guest}, stopped by migration {Id} of an earlier silo, could not be given its run state back; look at it")]
+    private static partial void LogNotRestored(ILogger logger, string guest, string id, Exception exception);
+}

@@ -1,0 +1,85 @@
+using HostOptions = DistMigrate.Grains.HostOptions;
+
+namespace DistMigrate.Silo;
+
+/// <summary>The silo's configuration: JSON file, then environment.</summary>
+internal sealed class SiloSettings
+{
+    /// <summary>The host's name in the cluster.</summary>
+    /// <value>The machine's name by default.</value>
+    public string Host { get; set; } = Environment.MachineName;
+
+    /// <summary>Address that the gateway, the silo port and the web endpoint listen on.</summary>
+    /// <value>127.0.0.1 by default: nothing is open to the network until somebody says so.</value>
+    public string Address { get; set; } = "127.0.0.1";
+
+    /// <summary>Port for clients; 0 takes a free one.</summary>
+    public int GatewayPort { get; set; }
+
+    /// <summary>Port for other silos; 0 takes a free one.</summary>
+    public int SiloPort { get; set; }
+
+    /// <summary>Port of /metrics and /healthz; 0 takes a free one.</summary>
+    public int HttpPort { get; set; }
+
+    /// <summary>Where images may lie.</summary>
+    public StorageSettings Storage { get; set; } = new();
+
+    /// <summary>Guests by name with the path of their monitor socket.</summary>
+    public Dictionary<string, string> Guests { get; set; } = [];
+
+    /// <summary>Limits of this host.</summary>
+    public LimitSettings Limits { get; set; } = new();
+
+    /// <summary>How long a silo in the background stays with nothing to do.</summary>
+    public TimeSpan IdleExit { get; set; } = TimeSpan.FromMinutes(10);
+
+    public HostOptions ToHostOptions(string stateFolder) => new()
+    {
+        Name = Host,
+        StateFolder = stateFolder,
+        RuntimeFolder = RuntimeFolder.Path,
+        StorageRoots = Storage.Roots.Length > 0 ? Storage.Roots : StorageSettings.DefaultRoots(),
+        Guests = Guests,
+        MaxRunning = Limits.MaxRunning,
+        Writers = Limits.Writers,
+        ExtentBytes = Limits.ExtentBytes,
+    };
+
+    /// <exception cref="InvalidOperationException">A value makes no sense; the message names it.</exception>
+    public void Check()
+    {
+        if (Limits.MaxRunning is < 1 or > 64)
+            throw new InvalidOperationException($"Limits:MaxRunning is {Limits.MaxRunning}; it is 1 to 64.");
+        if (Limits.Writers is < 1 or > 64)
+            throw new InvalidOperationException($"Limits:Writers is {Limits.Writers}; it is 1 to 64.");
+        if (Limits.ExtentBytes is < 4096 or > 8 << 20 || Limits.ExtentBytes % 4096 != 0)
+            throw new InvalidOperationException($"Limits:ExtentBytes is {Limits.ExtentBytes}; it is a multiple of 4096 from 4096 to 8388608.");
+    }
+}
+
+/// <summary>Where images may lie.</summary>
+internal sealed class StorageSettings
+{
+    /// <summary>Folders below which images may lie.</summary>
+    /// <value>By default the user's home, the temporary folder, /mnt, /srv and /var/lib/distmigrate.</value>
+    public string[] Roots { get; set; } = [];
+
+    public static string[] DefaultRoots() =>
+    [
+        Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), Path.GetTempPath(), "/mnt", "/srv", "/var/lib/distmigrate",
+    ];
+}
+
+/// <summary>Limits of a host.</summary>
+internal sealed class LimitSettings
+{
+    /// <summary>Migrations that run at the same time.</summary>
+    public int MaxRunning { get; set; } = 2;
+
+    /// <summary>Writer threads of a save that does not ask for a number.</summary>
+    public int Writers { get; set; } = 4;
+
+    /// <summary>Bytes that one write covers at most.</summary>
+    public int ExtentBytes { get; set; } = 1 << 20;
+}

@@ -1,0 +1,26 @@
+namespace DistMigrate.Transfer;
+
+/// <summary>What becomes of a guest once its image is published.</summary>
+public enum AfterPublication
+{
+    /// <summary>It stays stopped.</summary>
+    Pause,
+
+    /// <summary>It runs on, with the claim.</summary>
+    Run,
+
+    /// <summary>Its QEMU is ended.</summary>
+    Quit,
+}
+
+/// <summary>One save, as its image writer needs it.</summary>
+/// <param name="Migration">The migration's id.</param>
+/// <param name="Host">This host's configured name.</param>
+/// <param name="Guest">The guest's name.</param>
+/// <param name="QmpPath">Its monitor socket.</param>
+/// <param name="ImagePath">Where the image goes, resolved below a storage root.</param>
+/// <param name="Overwrite">Whether a published image of that name is replaced.</param>
+/// <param name="After">What becomes of the guest.</param>
+/// <param name="Options">How pages are written.</param>
+public sealed record SavePlan(
+    string Migration, string Host, string Guest, string QmpPath, string ImagePath, bool Overwrite, AfterPublication After, WriterOptions Options);

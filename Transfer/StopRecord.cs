@@ -1,0 +1,13 @@
+namespace DistMigrate.Transfer;
+
+/// <summary>Our intent to stop a guest and the run state to restore, durable on the host's local disk before the guest is stopped.</summary>
+/// <param name="Migration">The migration.</param>
+/// <param name="Guest">The guest's name.</param>
+/// <param name="QmpPath">Its monitor socket.</param>
+/// <param name="Process">Its QEMU process; a later one on the same socket is none of our business.</param>
+/// <param name="WasRunning">Whether it ran before.</param>
+/// <param name="ImagePath">The image's final path.</param>
+/// <param name="Device">Device number of the partial image.</param>
+/// <param name="Inode">Inode of the partial image; when the final name leads to it, the image is published.</param>
+public sealed record StopRecord(
+    string Migration, string Guest, string QmpPath, ProcessIdentity Process, bool WasRunning, string ImagePath, ulong Device, ulong Inode);

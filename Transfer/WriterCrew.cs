@@ -1,0 +1,151 @@
+using System.Threading.RateLimiting;
+using DistMigrate.MappedRam;
+
+namespace DistMigrate.Transfer;
+
+/// <summary>
+/// The writer threads of one image. They are threads of their own, since a write to hung storage may never return and copying
+/// on the shared pool starves everything else in the process (measured: an unrelated call's p99 from 41 ms to 1.7 s).
+/// </summary>
+internal sealed class WriterCrew : IDisposable
+{
+    private readonly ImageFile _image;
+    private readonly int _extentPages;
+    private readonly object _gate = new();
+    private readonly List<Thread> _threads = [];
+    private readonly CancellationTokenSource _stop = new();
+    private readonly TokenBucketRateLimiter? _limiter;
+    private BlockEngine[] _blocks = [];
+    private long _signals;
+    private bool _stopping;
+
+    public WriterCrew(ImageFile image, WriterOptions options, string name)
+    {
+        _image = image;
+        _extentPages = options.ExtentBytes / Page.Size;
+        _limiter = options.BandwidthLimit > 0 ? NewLimiter(options) : null;
+        for (var i = 0; i < options.Writers; i++)
+        {
+            var number = i;
+            var thread = new Thread(() => Run(number)) { IsBackground = true, Name = $"writer {number} of {name}" };
+            _threads.Add(thread);
+            thread.Start();
+        }
+    }
+
+    /// <summary>Lets the writers take pages from a block as well.</summary>
+    public void Add(BlockEngine block)
+    {
+        lock (_gate)
+            _blocks = [.. _blocks, block];
+    }
+
+    /// <summary>Tells the writers that there may be pages to take.</summary>
+    public void Wake()
+    {
+        lock (_gate)
+        {
+            _signals++;
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    /// <summary>Stops the writers after the write under way.</summary>
+    /// <param name="limit">How long to wait for writes that do not return.</param>
+    /// <returns>Threads that are still stuck in a write.</returns>
+    public int Stop(TimeSpan limit)
+    {
+        lock (_gate)
+            _stopping = true;
+        _stop.Cancel();
+        Wake();
+        var until = Environment.TickCount64 + (long)limit.TotalMilliseconds;
+        return _threads.Count(thread => !thread.Join((int)Math.Max(0, until - Environment.TickCount64)));
+    }
+
+    public void Dispose()
+    {
+        _stop.Dispose();
+        _limiter?.Dispose();
+    }
+
+    private static TokenBucketRateLimiter NewLimiter(WriterOptions options)
+    {
+        // Tokens are KiB; ten refills a second keep the flow even.
+        var perRefill = (int)Math.Clamp(options.BandwidthLimit / 1024 / 10, 1, int.MaxValue);
+        return new TokenBucketRateLimiter(new TokenBucketRateLimiterOptions
+        {
+            TokenLimit = Math.Max(perRefill, options.ExtentBytes / 1024),
+            TokensPerPeriod = perRefill,
+            ReplenishmentPeriod = TimeSpan.FromMilliseconds(100),
+            QueueLimit = int.MaxValue,
+            QueueProcessingOrder = QueueProcessingOrder.OldestFirst,
+        });
+    }
+
+    private void Run(int number)
+    {
+        using var copier = new ExtentCopier(_image, _extentPages, Throttle);
+        while (true)
+        {
+            long seen;
+            lock (_gate)
+            {
+                if (_stopping)
+                    return;
+                seen = _signals;
+            }
+
+            if (DoNext(number, copier))
+                continue;
+            lock (_gate)
+            {
+                while (!_stopping && seen == _signals)
+                    Monitor.Wait(_gate);
+            }
+        }
+    }
+
+    /// <summary>Each writer starts at a block of its own and stays with it while that has pages, so that large blocks advance side by side.</summary>
+    private bool DoNext(int number, ExtentCopier copier)
+    {
+        var blocks = Volatile.Read(ref _blocks);
+        for (var i = 0; i < blocks.Length; i++)
+        {
+            var block = blocks[(number + i) % blocks.Length];
+            if (block.TryScan(_image))
+            {
+                Wake();
+                return true;
+            }
+
+            if (!block.TryTake(_extentPages, out var run, out var reserve))
+                continue;
+            Copy(copier, block, run, reserve);
+            return true;
+        }
+
+        return false;
+    }
+
+    private static void Copy(ExtentCopier copier, BlockEngine block, PageRun run, IReadOnlyList<PageRun>? reserve)
+    {
+        try
+        {
+            copier.Copy(block, run, reserve);
+        }
+        catch (Exception e)
+        {
+            // Whatever it was, the pages are not written: the block says so, and the thread lives on for the other blocks.
+            block.Fail(run, e);
+        }
+    }
+
+    /// <summary>Waits until the bandwidth limit allows the bytes; ends with an exception when the writers are stopped meanwhile.</summary>
+    private void Throttle(int bytes)
+    {
+#pragma warning disable VSTHRD002 // A thread of its own waits here; no context can deadlock.
+        _limiter?.AcquireAsync(Math.Max(1, bytes / 1024), _stop.Token).AsTask().GetAwaiter().GetResult().Dispose();
+#pragma warning restore VSTHRD002
+    }
+}

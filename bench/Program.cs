@@ -1,0 +1,4 @@
+using System.Runtime.InteropServices;
+
+Console.WriteLine($"{RuntimeInformation.OSDescription}, {Environment.ProcessorCount} CPUs, .NET {Environment.Version}");
+return 0;

@@ -1,0 +1,2 @@
+// A guest under TCG takes a whole core.
+[assembly: CollectionBehavior(MaxParallelThreads = 2)]

@@ -1,0 +1,30 @@
+namespace DistMigrate.Tests.Lab;
+
+/// <summary>What must be on the machine before a test can run.</summary>
+[Flags]
+public enum LabNeeds
+{
+    /// <summary>Nothing.</summary>
+    None = 0,
+
+    /// <summary>qemu-system-x86_64, version 9 or newer.</summary>
+    Qemu = 1,
+
+    /// <summary>nasm, to assemble the boot sector.</summary>
+    Nasm = 2,
+
+    /// <summary>The static busybox and the kernel that <c>eng/require test</c> stores.</summary>
+    LinuxFiles = 4,
+
+    /// <summary>redis-server.</summary>
+    Redis = 8,
+
+    /// <summary>Everything for <see cref="SelfCheckBoot"/>.</summary>
+    SelfCheckGuest = Qemu | Nasm,
+
+    /// <summary>Everything for <see cref="LinuxBoot"/>.</summary>
+    LinuxGuest = Qemu | LinuxFiles,
+
+    /// <summary>Everything for both guests.</summary>
+    BothGuests = SelfCheckGuest | LinuxGuest,
+}

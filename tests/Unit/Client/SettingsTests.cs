@@ -1,0 +1,83 @@
+using DistMigrate.Client;
+using DistMigrate.Client.Connection;
+
+namespace DistMigrate.Tests.Unit.Client;
+
+public sealed class SettingsTests : IDisposable
+{
+    private readonly TestSurroundings _test = new();
+
+    public SettingsTests() => _test.Variables["HOME"] = _test.Folder;
+
+    private string MachineFile => Path.Combine(_test.Folder, "machine.json");
+
+    public void Dispose() => _test.Dispose();
+
+    [Fact]
+    public void Nothing_configured_means_the_background_silo_of_this_user()
+    {
+        var settings = Load();
+        Assert.False(settings.IsCluster);
+        Assert.Equal(Path.Combine(_test.Folder, ".local/state/distmigrate"), settings.StateFolder);
+    }
+
+    [Fact]
+    public void The_state_folder_follows_its_variables()
+    {
+        _test.Variables["XDG_STATE_HOME"] = "/xdg";
+        Assert.Equal("/xdg/distmigrate", Load().StateFolder);
+        _test.Variables["DISTMIGRATE_STATE"] = "/own";
+        Assert.Equal("/own", Load().StateFolder);
+        Assert.Equal("/flag", Load(new SettingsLayer(State: "/flag")).StateFolder);
+    }
+
+    [Fact]
+    public void Each_layer_goes_before_the_ones_below_it()
+    {
+        _test.Write("machine.json", """{ "gateways": ["10.0.0.1:1"], "cluster-id": "machine", "host": "machine-host" }""");
+        Assert.Equal(("10.0.0.1:1", "machine", "machine-host"), Summary(Load()));
+
+        _test.Write(".config/distmigrate/config.json", """{ "host": "user-host", "cluster-id": "user" } // the user's""");
+        Assert.Equal(("10.0.0.1:1", "user", "user-host"), Summary(Load()));
+
+        _test.Variables["DISTMIGRATE_HOST"] = "env-host";
+        _test.Variables["DISTMIGRATE_GATEWAYS"] = "10.0.0.2:2, [fd00::7]:3";
+        Assert.Equal(("10.0.0.2:2,[fd00::7]:3", "user", "env-host"), Summary(Load()));
+
+        Assert.Equal(("10.0.0.9:9", "flag", "env-host"), Summary(Load(new SettingsLayer(["10.0.0.9:9"], "flag"))));
+    }
+
+    [Fact]
+    public void Gateways_without_a_cluster_id_are_refused()
+    {
+        var e = Assert.Throws<CommandException>(() => Load(new SettingsLayer(["10.0.0.1:1"])));
+        Assert.Equal(ExitCode.Usage, e.ExitCode);
+    }
+
+    [Theory]
+    [InlineData("10.0.0.1")]
+    [InlineData("10.0.0.1:0")]
+    [InlineData("example.org:1")]
+    [InlineData("")]
+    public void What_is_no_gateway_is_refused(string text) =>
+        Assert.Equal(ExitCode.Usage, Assert.Throws<CommandException>(() => ClientSettings.ParseGateway(text)).ExitCode);
+
+    [Theory]
+    [InlineData("{ \"gateway\": [] }")]
+    [InlineData("{ \"gateways\": \"10.0.0.1:1\" }")]
+    [InlineData("{")]
+    [InlineData("")]
+    public void A_malformed_file_is_named(string text)
+    {
+        _test.Write("machine.json", text);
+        var e = Assert.Throws<CommandException>(() => Load());
+        Assert.Equal(ExitCode.Usage, e.ExitCode);
+        Assert.Contains(MachineFile, e.Message, StringComparison.Ordinal);
+    }
+
+    private ClientSettings Load(SettingsLayer? flags = null) =>
+        ClientSettings.Load(_test.Surroundings, flags ?? new SettingsLayer(), MachineFile);
+
+    private static (string, string, string?) Summary(ClientSettings settings) =>
+        (string.Join(",", settings.Gateways), settings.ClusterId, settings.Host);
+}
