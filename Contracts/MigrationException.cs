@@ -7,9 +7,8 @@ public sealed class MigrationException : Exception
     /// <summary>Makes one.</summary>
     /// <param name="reason">The member of the closed list.</param>
     /// <param name="message">What, why, what to do.</param>
-    /// <param name="innerException">What led to it, for logs.</param>
-    public MigrationException(FailureReason reason, string message, Exception? innerException = null)
-        : base(message, innerException) => Reason = reason;
+    /// <remarks>It has no inner exception: that would have to cross the wire too. Who makes one of another logs that.</remarks>
+    public MigrationException(FailureReason reason, string message) : base(message) => Reason = reason;
 
     /// <summary>The member of the closed list.</summary>
     [Id(0)]

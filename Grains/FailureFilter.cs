@@ -1,4 +1,3 @@
-using DistMigrate.Contracts;
 using DistMigrate.Guests;
 using DistMigrate.Transfer;
 
@@ -15,9 +14,7 @@ internal sealed class FailureFilter : IIncomingGrainCallFilter
         }
         catch (Exception e) when (e is GuestException or ImageException)
         {
-            // Its inner exception has no serialiser of its own; its message is part of ours.
-            var failure = FailureTranslation.Translate(e);
-            throw new MigrationException(failure.Reason, failure.Message);
+            throw FailureTranslation.Translate(e);
         }
     }
 }

@@ -10,10 +10,10 @@ internal static class FailureTranslation
     public static MigrationException Translate(Exception e) => e switch
     {
         MigrationException migration => migration,
-        GuestException guest => new MigrationException(ReasonOf(guest.Fault), guest.Message, guest),
-        ImageException image => new MigrationException(ReasonOf(image.Fault), image.Message, image),
-        OperationCanceledException => new MigrationException(FailureReason.Cancelled, "It was cancelled.", e),
-        _ => new MigrationException(FailureReason.Internal, $"A fault of DistMigrate ({e.GetType().Name}): {e.Message} The silo's log has more; please report it.", e),
+        GuestException guest => new MigrationException(ReasonOf(guest.Fault), guest.Message),
+        ImageException image => new MigrationException(ReasonOf(image.Fault), image.Message),
+        OperationCanceledException => new MigrationException(FailureReason.Cancelled, "It was cancelled."),
+        _ => new MigrationException(FailureReason.Internal, $"A fault of DistMigrate ({e.GetType().Name}): {e.Message} The silo's log has more; please report it."),
     };
 
     public static FailureReason ReasonOf(GuestFault fault) => fault switch

@@ -106,14 +106,7 @@ internal sealed class HostGrain(
             Check(request.Save ?? throw new MigrationException(FailureReason.InvalidRequest, "A save needs its options."));
         else if (request.Restore is not { Channels: >= 0 and <= 64 })
             throw new MigrationException(FailureReason.InvalidRequest, "The number of channels is 0 to 64.");
-        try
-        {
-            return request with { QmpPath = qmpPath, ImagePath = new StorageRoots(_options.StorageRoots).Resolve(request.ImagePath) };
-        }
-        catch (ImageException e)
-        {
-            throw FailureTranslation.Translate(e);
-        }
+        return request with { QmpPath = qmpPath, ImagePath = new StorageRoots(_options.StorageRoots).Resolve(request.ImagePath) };
     }
 
     private static void Check(SaveOptions save)

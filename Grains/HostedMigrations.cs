@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using DistMigrate.Contracts;
 using DistMigrate.Transfer;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace DistMigrate.Grains;
@@ -10,7 +11,7 @@ namespace DistMigrate.Grains;
 /// The saves and restores that this silo works on. Grains are their control surface only: Orleans may end and restart an activation
 /// at any time, and the progress must not go with it.
 /// </summary>
-internal sealed class HostedMigrations(IOptions<HostOptions> options, StopRecords stops, TimeProvider time) : IHostedService
+internal sealed class HostedMigrations(IOptions<HostOptions> options, StopRecords stops, TimeProvider time, ILogger<HostedMigrations> logger) : IHostedService
 {
     private readonly ConcurrentDictionary<string, HostedSave> _saves = new();
     private readonly ConcurrentDictionary<string, HostedLoad> _loads = new();
@@ -31,11 +32,11 @@ internal sealed class HostedMigrations(IOptions<HostOptions> options, StopRecord
 
     /// <summary>The save of a spec, set up at the first call.</summary>
     public HostedSave GetOrAddSave(MigrationSpec spec) =>
-        _saves.GetOrAdd(spec.Id, _ => new HostedSave(spec, new SaveAttempt(PlanSave(spec), Stops, _options.RuntimeFolder, time), time));
+        _saves.GetOrAdd(spec.Id, _ => new HostedSave(spec, new SaveAttempt(PlanSave(spec), Stops, _options.RuntimeFolder, time), time, logger));
 
     /// <summary>The restore of a spec, set up at the first call.</summary>
     public HostedLoad GetOrAddLoad(MigrationSpec spec) =>
-        _loads.GetOrAdd(spec.Id, _ => new HostedLoad(new LoadAttempt(PlanLoad(spec), _options.RuntimeFolder, time), time));
+        _loads.GetOrAdd(spec.Id, _ => new HostedLoad(new LoadAttempt(PlanLoad(spec), _options.RuntimeFolder, time), time, logger));
 
     /// <summary>Forgets a save whose outcome is recorded.</summary>
     public async Task ForgetSaveAsync(string migration)

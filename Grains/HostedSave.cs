@@ -1,10 +1,11 @@
 using DistMigrate.Contracts;
 using DistMigrate.Transfer;
+using Microsoft.Extensions.Logging;
 
 namespace DistMigrate.Grains;
 
 /// <summary>A save as the silo holds it: its attempt, whose engines and threads outlive any activation of its grains.</summary>
-internal sealed class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimeProvider time) : IAsyncDisposable
+internal sealed class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
     /// <summary>How long an abort waits for a step that hangs in storage.</summary>
     private static readonly TimeSpan StuckLimit = TimeSpan.FromSeconds(5);
@@ -15,7 +16,7 @@ internal sealed class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimePr
 
     public TokenGate Gate { get; } = new();
 
-    public StepRunner Steps { get; } = new(time);
+    public StepRunner Steps { get; } = new(time, logger);
 
     /// <summary>Runs a step and tells how far it and the whole save are.</summary>
     public async Task<HostReply> RunAsync(string step, Func<CancellationToken, Task> work, TimeSpan slice)

@@ -2,12 +2,13 @@ using DistMigrate.Contracts;
 using DistMigrate.Grains.Placement;
 using DistMigrate.Guests;
 using DistMigrate.Transfer;
+using Microsoft.Extensions.Logging;
 
 namespace DistMigrate.Grains;
 
 /// <inheritdoc cref="IRamBlockGrain"/>
 [HostPinned, GrainType("distmigrate.ram-block")]
-internal sealed class RamBlockGrain(HostedMigrations migrations, TimeProvider time) : Grain, IRamBlockGrain
+internal sealed partial class RamBlockGrain(HostedMigrations migrations, TimeProvider time, ILogger<RamBlockGrain> logger) : Grain, IRamBlockGrain
 {
     private string? _migration;
 
@@ -68,10 +69,12 @@ internal sealed class RamBlockGrain(HostedMigrations migrations, TimeProvider ti
 
     private BlockStatus Idle() => new(Name, BlockActivity.Idle, 0, new PageCounts(0, 0, 0, 0, 0), 0, 0, 0, 0, 0, "", FailureReason.None, "");
 
-    private static BlockStatus StatusOf(BlockEngine block)
+    private BlockStatus StatusOf(BlockEngine block)
     {
         var now = block.Snapshot();
         var failure = now.Error is null ? null : FailureTranslation.Translate(now.Error);
+        if (failure is not null)
+            LogFailed(logger, block.Layout.Name, failure.Reason, now.Error!);
         return new BlockStatus(
             block.Layout.Name, ActivityOf(now.State), block.Layout.UsedLength,
             new PageCounts(now.Dirty, now.InFlight, now.Written, now.Durable, now.Zero), now.Normal, now.Duplicate, now.WrittenBytes,
@@ -94,4 +97,7 @@ internal sealed class RamBlockGrain(HostedMigrations migrations, TimeProvider ti
         BlockState.Cancelled => BlockActivity.Cancelled,
         _ => BlockActivity.Ready,
     };
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "RAMBlock {RamBlock} failed: {Reason}")]
+    private static partial void LogFailed(ILogger logger, string ramBlock, FailureReason reason, Exception error);
 }

@@ -1,4 +1,5 @@
 using DistMigrate.Contracts;
+using Microsoft.Extensions.Logging;
 
 namespace DistMigrate.Grains;
 
@@ -6,7 +7,7 @@ namespace DistMigrate.Grains;
 /// Runs the steps of one migration on its host, one at a time, apart from any grain's turn. A step that is asked for again is not
 /// begun again: the caller waits for it a little and is told how far it is. Thread-safe.
 /// </summary>
-internal sealed class StepRunner(TimeProvider time) : IDisposable
+internal sealed partial class StepRunner(TimeProvider time, ILogger logger) : IDisposable
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<string, Task> _steps = [];
@@ -28,7 +29,10 @@ internal sealed class StepRunner(TimeProvider time) : IDisposable
             return (HostStep.Working, null);
         if (task.IsCompletedSuccessfully)
             return (HostStep.Done, null);
-        return (HostStep.Failed, FailureTranslation.Translate(task.Exception?.InnerException ?? new OperationCanceledException()));
+        var error = task.Exception?.InnerException ?? new OperationCanceledException();
+        var failure = FailureTranslation.Translate(error);
+        LogFailed(logger, step, failure.Reason, error);
+        return (HostStep.Failed, failure);
     }
 
     /// <summary>Asks the steps under way to end, and waits for them. A call to storage that hangs does not end.</summary>
@@ -44,4 +48,7 @@ internal sealed class StepRunner(TimeProvider time) : IDisposable
     }
 
     public void Dispose() => _cancel.Dispose();
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Step {Step} failed: {Reason}")]
+    private static partial void LogFailed(ILogger logger, string step, FailureReason reason, Exception error);
 }

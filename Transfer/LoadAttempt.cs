@@ -77,7 +77,7 @@ public sealed class LoadAttempt(LoadPlan plan, string runtimeFolder, TimeProvide
             return violations.Count == 0
                 ? MappedRamImage.Read(input)
                 : throw new ImageException(ImageFault.Malformed,
-                    $"{plan.ImagePath} is not a well-formed image: at offset {violations[0].Offset}: {violations[0].Message} "
+                    $"{plan.ImagePath} is not a well-formed image: at offset {violations[0].Offset}: {violations[0].Message}. "
                     + "See 'distmigrate verify' for all of it. It was not loaded, because QEMU would crash on it or lose memory.");
         }
         catch (ImageFormatException e)

@@ -342,7 +342,7 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
         if (violations.Count > 0)
         {
             throw new ImageException(ImageFault.Malformed,
-                $"The finished image does not pass its own check, so it is not published: at {violations[0].Offset}: {violations[0].Message}");
+                $"The finished image does not pass its own check, so it is not published: at offset {violations[0].Offset}: {violations[0].Message}. Please report it.");
         }
     }
 

@@ -40,7 +40,7 @@ public sealed class StorageRoots(IReadOnlyList<string> roots)
         foreach (var part in path.Split('/', StringSplitOptions.RemoveEmptyEntries))
         {
             real = Path.Combine(real, part);
-            if (new DirectoryInfo(real).ResolveLinkTarget(returnFinalTarget: true) is { } target)
+            if (Path.Exists(real) && new DirectoryInfo(real).ResolveLinkTarget(returnFinalTarget: true) is { } target)
                 real = Real(target.FullName);
         }
 

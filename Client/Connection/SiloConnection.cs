@@ -164,9 +164,17 @@ internal sealed class SiloConnection : IAsyncDisposable
             client.UseConnectionRetryFilter((_, _) => Task.FromResult(false));
         });
         var client = builder.Build();
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        limit.CancelAfter(ResponseTimeout);
         try
         {
-            await client.StartAsync(cancellation);
+            // A gateway that goes away in the middle of the start leaves it waiting for ever.
+            await client.StartAsync(limit.Token).WaitAsync(limit.Token);
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            client.Dispose();
+            throw new TimeoutException();
         }
         catch
         {
