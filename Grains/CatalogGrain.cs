@@ -19,6 +19,10 @@ internal sealed class CatalogGrain([PersistentState("catalog", StorageNames.Migr
     public async Task Record(MigrationSummary summary)
     {
         var migrations = state.State.Migrations;
+
+        // What has ended stays ended: a supervisor may submit once more what it read here a moment before.
+        if (!summary.Phase.IsEnd() && migrations.TryGetValue(summary.Spec.Id, out var known) && known.Phase.IsEnd())
+            return;
         migrations[summary.Spec.Id] = summary;
         foreach (var old in migrations.Values.Where(m => m.Phase.IsEnd()).OrderByDescending(m => m.Changed).Skip(MaxEnded).ToArray())
             migrations.Remove(old.Spec.Id);

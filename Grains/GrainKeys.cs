@@ -8,6 +8,9 @@ internal static class GrainKeys
     /// <summary>Longest name of a host, guest or migration.</summary>
     private const int MaxName = 64;
 
+    /// <summary>What a name is, for messages.</summary>
+    public static string NameRule { get; } = $"use 1 to {MaxName} letters, digits, dots, dashes and underscores, and do not begin with a dot or dash.";
+
     public static string RamBlock(string host, string guest, string ramBlock) => $"{host}/{guest}/{ramBlock}";
 
     public static string OnHost(string host, string migration) => $"{host}/{migration}";
@@ -25,13 +28,12 @@ internal static class GrainKeys
     /// <summary>Refuses a name that could not be part of a key or of a file name.</summary>
     public static void CheckName(string what, string? name)
     {
-        if (string.IsNullOrEmpty(name) || name.Length > MaxName || name[0] is '.' or '-'
-            || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_'))
-        {
-            throw new MigrationException(FailureReason.InvalidRequest,
-                $"'{name}' is no {what} name. Use 1 to {MaxName} letters, digits, dots, dashes and underscores, beginning with a letter or digit.");
-        }
+        if (!IsName(name))
+            throw new MigrationException(FailureReason.InvalidRequest, $"'{name}' is no {what} name: {NameRule}");
     }
+
+    public static bool IsName(string? name) =>
+        name is { Length: > 0 and <= MaxName } && name[0] is not ('.' or '-') && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_');
 
     private static ArgumentException NotAKey(string key) => new($"'{key}' is not a key of this grain.");
 }

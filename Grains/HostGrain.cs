@@ -2,16 +2,18 @@ using System.Reflection;
 using DistMigrate.Contracts;
 using DistMigrate.Grains.Placement;
 using DistMigrate.Transfer;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace DistMigrate.Grains;
 
 /// <inheritdoc cref="IHostGrain"/>
 [HostPinned, GrainType("distmigrate.host")]
-internal sealed class HostGrain(
+internal sealed partial class HostGrain(
     [PersistentState("host", StorageNames.Migrations)] IPersistentState<AdmissionQueue> queue,
     IOptions<HostOptions> options,
-    TimeProvider time) : Grain, IHostGrain
+    TimeProvider time,
+    ILogger<HostGrain> logger) : Grain, IHostGrain
 {
     private readonly HostOptions _options = options.Value;
 
@@ -33,8 +35,18 @@ internal sealed class HostGrain(
             return known;
         var spec = new MigrationSpec(id, _options.Name, time.GetUtcNow(), Check(request));
         Queue.Add(spec);
-        await Catalog(id).Record(new MigrationSummary(spec, MigrationPhase.Queued, FailureReason.None, spec.Submitted));
-        await Migration(id).Enqueue(spec);
+        try
+        {
+            await Catalog(id).Record(new MigrationSummary(spec, MigrationPhase.Queued, FailureReason.None, spec.Submitted));
+            await Migration(id).Enqueue(spec);
+        }
+        catch
+        {
+            // A submission that nobody recorded must not hold a place; the same id may be submitted again.
+            Queue.Remove(id);
+            throw;
+        }
+
         await DispatchAsync();
         return spec;
     }
@@ -79,11 +91,19 @@ internal sealed class HostGrain(
         var freed = false;
         foreach (var spec in Queue.Running.ToArray())
         {
-            var status = await Migration(spec.Id).GetStatus();
-            if (status.Phase.IsEnd())
-                freed |= Queue.Remove(spec.Id);
-            else if (status.Phase == MigrationPhase.Queued)
-                await Migration(spec.Id).Start();
+            try
+            {
+                var status = await Migration(spec.Id).GetStatus();
+                if (status.Phase.IsEnd())
+                    freed |= Queue.Remove(spec.Id);
+                else if (status.Phase == MigrationPhase.Queued)
+                    await Migration(spec.Id).Start();
+            }
+            catch (Exception e) when (e is OrleansException or TimeoutException or MigrationException)
+            {
+                // The next round asks again; the others are not to wait for this one.
+                LogNoAnswer(logger, spec.Id, e);
+            }
         }
 
         if (freed || Queue.Queued.Count > 0)
@@ -116,4 +136,7 @@ internal sealed class HostGrain(
         if (save.BandwidthLimit is not 0 and < WriterOptions.LeastBandwidth)
             throw new MigrationException(FailureReason.InvalidRequest, $"The bandwidth limit is at least {WriterOptions.LeastBandwidth / 1024} KiB/s.");
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Migration {Id} does not tell how it stands; it is asked again")]
+    private static partial void LogNoAnswer(ILogger logger, string id, Exception exception);
 }

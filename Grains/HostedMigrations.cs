@@ -11,7 +11,7 @@ namespace DistMigrate.Grains;
 /// The saves and restores that this silo works on. Grains are their control surface only: Orleans may end and restart an activation
 /// at any time, and the progress must not go with it.
 /// </summary>
-internal sealed class HostedMigrations(IOptions<HostOptions> options, StopRecords stops, TimeProvider time, ILogger<HostedMigrations> logger) : IHostedService
+internal sealed partial class HostedMigrations(IOptions<HostOptions> options, StopRecords stops, TimeProvider time, ILogger<HostedMigrations> logger) : IHostedService
 {
     private readonly ConcurrentDictionary<string, HostedSave> _saves = new();
     private readonly ConcurrentDictionary<string, HostedLoad> _loads = new();
@@ -38,6 +38,15 @@ internal sealed class HostedMigrations(IOptions<HostOptions> options, StopRecord
     public HostedLoad GetOrAddLoad(MigrationSpec spec) =>
         _loads.GetOrAdd(spec.Id, _ => new HostedLoad(new LoadAttempt(PlanLoad(spec), _options.RuntimeFolder, time), time, logger));
 
+    /// <summary>Settles what a silo that has ended left of a save: the guest's run state and the partial image, unless it is published.</summary>
+    public async Task<HostReply> SettleSaveAsync(MigrationSpec spec)
+    {
+        var reply = HostReply.Unknown with { Step = HostStep.Done };
+        if (await Stops.SettleAsync(spec.Id, CancellationToken.None))
+            return reply with { IsPublished = true };
+        return SaveAttempt.RemoveLeftovers(PlanSave(spec).ImagePath) is { } note ? reply with { Notes = [note] } : reply;
+    }
+
     /// <summary>Forgets a save whose outcome is recorded.</summary>
     public async Task ForgetSaveAsync(string migration)
     {
@@ -62,9 +71,17 @@ internal sealed class HostedMigrations(IOptions<HostOptions> options, StopRecord
     {
         foreach (var save in _saves.Values)
         {
-            await save.AbortAsync(step: null);
-            if (_saves.TryRemove(save.Spec.Id, out _))
-                await save.DisposeAsync();
+            try
+            {
+                await save.AbortAsync(step: null);
+                if (_saves.TryRemove(save.Spec.Id, out _))
+                    await save.DisposeAsync();
+            }
+            catch (Exception e)
+            {
+                // The other guests are not to stay stopped for it; the next start of the silo tries again.
+                LogNotAborted(logger, save.Spec.Request.Guest, save.Spec.Id, e);
+            }
         }
 
         foreach (var migration in _loads.Keys)
@@ -104,4 +121,7 @@ internal sealed class HostedMigrations(IOptions<HostOptions> options, StopRecord
             spec.Id, spec.Host, spec.Request.Guest, spec.Request.QmpPath!, new StorageRoots(_options.StorageRoots).Resolve(spec.Request.ImagePath),
             restore.Channels, restore.DirectIo == DirectIo.On && restore.Channels > 0, restore.IgnoreClaim, restore.Paused, restore.IgnoreMismatch);
     }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Guest {Guest} could not be given its run state back at the end of the silo (migration {Id})")]
+    private static partial void LogNotAborted(ILogger logger, string guest, string id, Exception exception);
 }

@@ -31,8 +31,7 @@ internal sealed class ImageWriterGrain(HostedMigrations migrations) : Grain, IIm
             return await save.RunAsync(nameof(Abort), _ => save.AbortAsync(nameof(Abort)), command.Slice);
         }
 
-        var published = await migrations.Stops.SettleAsync(Migration, CancellationToken.None);
-        return HostReply.Unknown with { Step = HostStep.Done, IsPublished = published };
+        return await migrations.SettleSaveAsync(command.Spec);
     }
 
     public Task Release(HostCommand command)

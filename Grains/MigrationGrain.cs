@@ -101,7 +101,7 @@ internal sealed partial class MigrationGrain(
     public async Task<MigrationStatus> GetStatus()
     {
         var spec = Spec;
-        var position = State.Step == MigrationStep.Queued ? await Host().GetQueuePosition(spec.Id) : 0;
+        var position = State.Step == MigrationStep.Queued ? await QueuePositionAsync(spec.Id) : 0;
         return new MigrationStatus(
             spec, _revision, _cancelRequested && !State.Phase.IsEnd() ? MigrationPhase.Cancelling : State.Phase, State.Reason, State.Message,
             State.Started, State.Ended, State.PhaseSince, position, State.Ram, State.BytesPerSecond, State.Downtime, State.GuestState, State.Notes);
@@ -122,6 +122,19 @@ internal sealed partial class MigrationGrain(
     }
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>The status answers also while the host is down; the position is then not known.</summary>
+    private async Task<int> QueuePositionAsync(string id)
+    {
+        try
+        {
+            return await Host().GetQueuePosition(id);
+        }
+        catch (Exception e) when (e is OrleansException or TimeoutException or MigrationException)
+        {
+            return 0;
+        }
+    }
 
     private IHostGrain Host() => GrainFactory.GetGrain<IHostGrain>(Spec.Host);
 

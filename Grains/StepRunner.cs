@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging;
 namespace DistMigrate.Grains;
 
 /// <summary>
-/// Runs the steps of one migration on its host, one at a time, apart from any grain's turn. A step that is asked for again is not
+/// Runs the steps of one migration on its host, apart from any grain's turn; each step once. A step that is asked for again is not
 /// begun again: the caller waits for it a little and is told how far it is. Thread-safe.
 /// </summary>
 internal sealed partial class StepRunner(TimeProvider time, ILogger logger) : IDisposable

@@ -64,6 +64,21 @@ public sealed class QemuGuest : IAsyncDisposable
         }
     }
 
+    /// <summary>The process that serves a monitor to another client, found without a word from it.</summary>
+    /// <returns>Its pid and start time (as <see cref="StartTime"/>); null when no process of this pid namespace serves a client on that socket.</returns>
+    public static (int Pid, long StartTime)? FindServer(string qmpPath)
+    {
+        try
+        {
+            var pid = MonitorOwner.Find(qmpPath, peerPid: 0);
+            return (pid, ProcessFiles.StartTime(pid));
+        }
+        catch (GuestException)
+        {
+            return null;
+        }
+    }
+
     /// <summary>Whether the guest runs, and QEMU's word for its state.</summary>
     /// <exception cref="GuestException">QEMU did not answer.</exception>
     public async Task<GuestRunState> QueryRunStateAsync(CancellationToken cancellationToken)

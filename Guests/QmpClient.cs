@@ -144,6 +144,14 @@ public sealed class QmpClient : IAsyncDisposable
         }
     }
 
+    /// <summary>Fails when the connection has ended, for work that goes on without a word to QEMU.</summary>
+    /// <exception cref="GuestException">Exited or NotQmp: why it ended.</exception>
+    public void ThrowIfEnded()
+    {
+        if (Volatile.Read(ref _ended) is { } ended)
+            throw new GuestException(ended.Fault, ended.Message, ended);
+    }
+
     /// <summary>Starts to collect events; nothing that arrives after this call is lost.</summary>
     /// <exception cref="GuestException">The connection has ended.</exception>
     public QmpEventSubscription Subscribe()

@@ -6,9 +6,8 @@ namespace DistMigrate.Posix;
 /// <param name="Links">How many names it has; 0 when another host or process removed it while it is open.</param>
 /// <param name="Length">Its length in bytes.</param>
 /// <param name="AllocatedBytes">Bytes that the file system holds for it; less than <paramref name="Length"/> for a sparse file.</param>
-/// <param name="DirectIoAlignment">The offset and length unit of O_DIRECT transfers in bytes; 0 when not told or not supported.</param>
 public readonly record struct FileIdentity(
-    ulong Device, ulong Inode, uint Links, long Length, long AllocatedBytes, uint DirectIoAlignment)
+    ulong Device, ulong Inode, uint Links, long Length, long AllocatedBytes)
 {
     /// <summary>Whether both describe the same file.</summary>
     public bool IsSameFile(FileIdentity other) => Device == other.Device && Inode == other.Inode;

@@ -247,6 +247,15 @@ public static partial class Libc
         }
     }
 
+    /// <summary>Asks a process to end (kill(2) with SIGTERM). One that is gone is no error.</summary>
+    /// <exception cref="ErrnoException">It is another user's.</exception>
+    public static void Terminate(int pid)
+    {
+        const int sigTerm = 15;
+        if (kill(pid, sigTerm) != 0 && LastErrno != Errno.ESRCH)
+            throw Failure("kill", $"process {pid}");
+    }
+
     /// <summary>Leaves the terminal's session, so that its Ctrl-C and its end do not reach this process (setsid(2)).</summary>
     /// <exception cref="ErrnoException">This process leads a process group already.</exception>
     public static void LeaveSession()
@@ -300,27 +309,24 @@ public static partial class Libc
     private static unsafe FileIdentity? Statx(int folder, string path, int flags)
     {
         const uint basicStats = 0x7ff;
-        const uint directIoAlign = 0x2000;
         StatxBuffer buffer = default;
-        if (statx(folder, path, flags, basicStats | directIoAlign, &buffer) != 0)
+        if (statx(folder, path, flags, basicStats, &buffer) != 0)
             return null;
         return new FileIdentity(
             ((ulong)buffer.DeviceMajor << 32) | buffer.DeviceMinor, buffer.Inode, buffer.Links, (long)buffer.Size,
-            (long)buffer.Blocks * 512, (buffer.Mask & directIoAlign) != 0 ? buffer.DirectIoOffsetAlign : 0);
+            (long)buffer.Blocks * 512);
     }
 
     /// <summary>struct statx of linux/stat.h: 256 bytes, the same on every architecture.</summary>
     [StructLayout(LayoutKind.Explicit, Size = 256)]
     private struct StatxBuffer
     {
-        [FieldOffset(0x00)] public uint Mask;
         [FieldOffset(0x10)] public uint Links;
         [FieldOffset(0x20)] public ulong Inode;
         [FieldOffset(0x28)] public ulong Size;
         [FieldOffset(0x30)] public ulong Blocks;
         [FieldOffset(0x88)] public uint DeviceMajor;
         [FieldOffset(0x8c)] public uint DeviceMinor;
-        [FieldOffset(0x9c)] public uint DirectIoOffsetAlign;
     }
 
     /// <summary>struct iovec of sys/uio.h.</summary>
@@ -365,6 +371,9 @@ public static partial class Libc
 
     [LibraryImport("libc", SetLastError = true)]
     private static unsafe partial nint pwrite(Descriptor fd, byte* buffer, nint count, long offset);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int kill(int pid, int signal);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int setsid();

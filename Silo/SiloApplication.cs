@@ -80,12 +80,12 @@ internal sealed partial class SiloApplication : IAsyncDisposable
 
         // Before anything else: a guest that our predecessor stopped must not wait for a cluster to form.
         await _application.Services.GetRequiredService<StopRecords>().RestoreAllAsync(
-            (record, error) =>
+            (migration, record, error) =>
             {
                 if (error is null)
-                    LogRestored(logger, record.Guest, record.Migration);
+                    LogRestored(logger, record?.Guest ?? "", migration);
                 else
-                    LogNotRestored(logger, record.Guest, record.Migration, error);
+                    LogNotRestored(logger, record?.Guest ?? "(its record cannot be read)", migration, error);
             },
             CancellationToken.None);
         _application.Services.GetRequiredService<SiloMetrics>();

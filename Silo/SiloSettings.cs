@@ -1,3 +1,5 @@
+using System.Net;
+using DistMigrate.Grains;
 using HostOptions = DistMigrate.Grains.HostOptions;
 
 namespace DistMigrate.Silo;
@@ -49,12 +51,29 @@ internal sealed class SiloSettings
     /// <exception cref="InvalidOperationException">A value makes no sense; the message names it.</exception>
     public void Check()
     {
+        if (!GrainKeys.IsName(Host))
+            throw new InvalidOperationException($"Host is '{Host}'; {GrainKeys.NameRule}");
+        if (!IPAddress.TryParse(Address, out _))
+            throw new InvalidOperationException($"Address is '{Address}'; it is an IP address, such as 127.0.0.1.");
+        CheckPort(nameof(GatewayPort), GatewayPort);
+        CheckPort(nameof(SiloPort), SiloPort);
+        CheckPort(nameof(HttpPort), HttpPort);
+        if (IdleExit <= TimeSpan.Zero)
+            throw new InvalidOperationException($"IdleExit is {IdleExit}; it is longer than nothing, such as 00:10:00.");
+        if (Array.Find(Storage.Roots, root => !Path.IsPathFullyQualified(root)) is { } relative)
+            throw new InvalidOperationException($"Storage:Roots has '{relative}'; a root is an absolute path.");
         if (Limits.MaxRunning is < 1 or > 64)
             throw new InvalidOperationException($"Limits:MaxRunning is {Limits.MaxRunning}; it is 1 to 64.");
         if (Limits.Writers is < 1 or > 64)
             throw new InvalidOperationException($"Limits:Writers is {Limits.Writers}; it is 1 to 64.");
         if (Limits.ExtentBytes is < 4096 or > 8 << 20 || Limits.ExtentBytes % 4096 != 0)
             throw new InvalidOperationException($"Limits:ExtentBytes is {Limits.ExtentBytes}; it is a multiple of 4096 from 4096 to 8388608.");
+    }
+
+    private static void CheckPort(string name, int port)
+    {
+        if (port is < 0 or > 65535)
+            throw new InvalidOperationException($"{name} is {port}; it is 1 to 65535, or 0 for a free one.");
     }
 }
 

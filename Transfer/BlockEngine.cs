@@ -45,7 +45,7 @@ public sealed class BlockEngine : IDisposable
     private long _inFlightCount;
     private long _writtenCount;
     private long _closingCount;
-    private long _shadowCount;
+    private long _zeroCount;
     private long _normal;
     private long _duplicate;
     private long _writtenBytes;
@@ -104,7 +104,7 @@ public sealed class BlockEngine : IDisposable
             var written = _writtenCount + _closingCount;
             var durable = Layout.PageCount - _dirtyCount - _inFlightCount - written;
             return new BlockCounters(
-                _state, _dirtyCount, _inFlightCount, written, durable, ZeroCount(), _normal, _duplicate, _writtenBytes,
+                _state, _dirtyCount, _inFlightCount, written, durable, _zeroCount, _normal, _duplicate, _writtenBytes,
                 _errors, _lateWrites, _iteration, _error);
         }
     }
@@ -126,6 +126,7 @@ public sealed class BlockEngine : IDisposable
                 if (!_dirty.Set(page))
                     continue;
                 _dirtyCount++;
+                _zeroCount -= _shadow[page] ? 0 : 1;
                 if (_written.Clear(page))
                     _writtenCount--;
                 else if (_closing?.Clear(page) == true)
@@ -257,7 +258,7 @@ public sealed class BlockEngine : IDisposable
                 return true;
             foreach (var hole in holes)
             {
-                _shadowCount -= _shadow.ClearRange(hole);
+                _shadow.ClearRange(hole);
                 _onFile.ClearRange(hole);
                 _duplicate += hole.Count;
                 Land(hole);
@@ -287,16 +288,8 @@ public sealed class BlockEngine : IDisposable
     /// <summary>Makes pages that turned zero read as zero from the file, where an earlier pass may have written.</summary>
     internal void ZeroOnFile(PageRun pages, ImageFile image)
     {
-        List<PageRun> stale;
-        lock (_gate)
-        {
-            if (_released)
-                return;
-            stale = SetRuns(_onFile, pages, gap: 0);
-        }
-
-        foreach (var run in stale)
-            image.ZeroPages(Layout.PagesOffset + run.Offset, run.Length);
+        for (var from = pages.First; TryFindOnFile(from, pages.End, out var stale); from = stale.End)
+            image.ZeroPages(Layout.PagesOffset + stale.Offset, stale.Length);
     }
 
     /// <summary>Settles an extent whose writes all returned.</summary>
@@ -312,13 +305,13 @@ public sealed class BlockEngine : IDisposable
                 var page = extent.Run.First + i;
                 if (extent.IsZero(i))
                 {
-                    _shadowCount -= _shadow.Clear(page) ? 1 : 0;
+                    _shadow.Clear(page);
                     _onFile.Clear(page);
                     _duplicate++;
                 }
                 else
                 {
-                    _shadowCount += _shadow.Set(page) ? 1 : 0;
+                    _shadow.Set(page);
                     _onFile.Set(page);
                     _reserved.Clear(page);
                     _hashes[page] = extent.Hashes[i];
@@ -347,11 +340,14 @@ public sealed class BlockEngine : IDisposable
     }
 
     /// <summary>Takes the pages written so far into an fsync epoch; only their writes have returned before fsync is called.</summary>
+    /// <exception cref="InvalidOperationException">An epoch is under way; its pages must not count as durable before it ends.</exception>
     internal void BeginEpoch()
     {
         lock (_gate)
         {
             ThrowIfReleased();
+            if (_closing is not null)
+                throw new InvalidOperationException($"RAMBlock {Layout.Name} has an fsync epoch under way.");
             _closing = _written;
             _closingCount = _writtenCount;
             _written = new PageBitmap(Layout.PageCount);
@@ -369,9 +365,10 @@ public sealed class BlockEngine : IDisposable
                 return;
             if (!durable)
             {
-                _dirty.Or(_closing);
+                _written.Or(_closing);
                 _dirty.Or(_written);
                 _dirtyCount += _closingCount + _writtenCount;
+                _zeroCount -= SetRuns(_written, new PageRun(0, Layout.PageCount), gap: 0).Sum(Zeros);
                 _written.ClearAll();
                 _writtenCount = 0;
                 _dirtiedAgain.Or(_inFlight);
@@ -431,17 +428,37 @@ public sealed class BlockEngine : IDisposable
     private static List<PageRun> SetRuns(PageBitmap bitmap, PageRun range, long gap)
     {
         List<PageRun> runs = [];
-        for (var from = range.First; from < range.End && bitmap.TryFindSetRun(from, range.End - from, out var run) && run.First < range.End;)
+
+        // As many as are left, as in TryFindRun.
+        var left = bitmap.CountRange(range);
+        for (var from = range.First; left > 0 && bitmap.TryFindSetRun(from, left, out var run); left -= run.Count)
         {
-            run = run with { Count = Math.Min(run.Count, range.End - run.First) };
+            from = run.End;
             if (runs.Count > 0 && run.First - runs[^1].End <= gap)
                 runs[^1] = runs[^1] with { Count = run.End - runs[^1].First };
             else
                 runs.Add(run);
-            from = run.End;
         }
 
         return runs;
+    }
+
+    /// <summary>The first run of set bits between two pages. Allocates nothing, for the copy loop.</summary>
+    private static bool TryFindRun(PageBitmap bitmap, long from, long end, out PageRun run)
+    {
+        // As many as are there: so the run never goes on, and the search never looks, behind the end.
+        var count = bitmap.CountRange(new PageRun(from, end - from));
+        run = default;
+        return count > 0 && bitmap.TryFindSetRun(from, count, out run);
+    }
+
+    private bool TryFindOnFile(long from, long end, out PageRun run)
+    {
+        lock (_gate)
+        {
+            run = default;
+            return !_released && TryFindRun(_onFile, from, end, out run);
+        }
     }
 
     private List<PageRun>? TakeReservation(long chunk)
@@ -451,7 +468,14 @@ public sealed class BlockEngine : IDisposable
         var first = chunk * ReservationPages;
         var runs = SetRuns(_dirty, new PageRun(first, Math.Min(ReservationPages, Layout.PageCount - first)), GapPages);
         foreach (var run in runs)
+        {
             _reserved.SetRange(run);
+
+            // The pages in its gaps may have been written before, and those are not ours to give back.
+            foreach (var written in SetRuns(_onFile, run, gap: 0))
+                _reserved.ClearRange(written);
+        }
+
         return runs;
     }
 
@@ -460,13 +484,17 @@ public sealed class BlockEngine : IDisposable
     {
         _inFlightCount -= _inFlight.ClearRange(run);
         _writtenCount += _written.SetRange(run);
-        foreach (var again in SetRuns(_dirtiedAgain, run, gap: 0))
+        _zeroCount += Zeros(run);
+        for (var from = run.First; TryFindRun(_dirtiedAgain, from, run.End, out var again); from = again.End)
         {
             _dirtiedAgain.ClearRange(again);
             _writtenCount -= _written.ClearRange(again);
+            _zeroCount -= Zeros(again);
             _dirtyCount += _dirty.SetRange(again);
         }
     }
+
+    private long Zeros(PageRun run) => run.Count - _shadow.CountRange(run);
 
     /// <summary>In flight → dirty, for those of the run that are in flight.</summary>
     private void ReturnToDirty(PageRun run)
@@ -506,11 +534,6 @@ public sealed class BlockEngine : IDisposable
         if (_state is BlockState.Clean or BlockState.Failed or BlockState.Cancelled)
             _settled.TrySetResult();
     }
-
-    private long ZeroCount() =>
-        _released
-            ? Layout.PageCount - _shadowCount
-            : Math.Max(0, Layout.PageCount - _dirtyCount - _inFlightCount - _shadowCount);
 
     private void ThrowIfReleased()
     {

@@ -49,14 +49,22 @@ internal sealed class ClaimRegister(string imagePath, string host, TimeProvider 
         var path = _paths.Claim(claim.Number);
         try
         {
-            return DurableFile.TryCreate(path, JsonSerializer.SerializeToUtf8Bytes(claim, TransferJson.Default.Claim));
+            if (DurableFile.TryCreate(path, JsonSerializer.SerializeToUtf8Bytes(claim, TransferJson.Default.Claim)))
+                return true;
         }
-        catch (ErrnoException) when (SideFile.Read(path, TransferJson.Default.Claim)?.Token == claim.Token)
+        catch (ErrnoException) when (IsOurs())
         {
-            // The name was taken by us before the error; only its durability is in doubt.
-            Libc.FSyncFolder(Path.GetDirectoryName(path)!);
-            return true;
         }
+
+        if (!IsOurs())
+            return false;
+
+        // The name was taken by us all the same: before the error, or by a call that network storage repeated. Only its
+        // durability is in doubt.
+        Libc.FSyncFolder(Path.GetDirectoryName(path)!);
+        return true;
+
+        bool IsOurs() => SideFile.Read(path, TransferJson.Default.Claim)?.Token == claim.Token;
     }
 
     private void EnsureReleased(int number, Guid imageId)
@@ -64,7 +72,7 @@ internal sealed class ClaimRegister(string imagePath, string host, TimeProvider 
         if (File.Exists(_paths.Release(number)))
             return;
         var claim = SideFile.Read(_paths.Claim(number), TransferJson.Default.Claim);
-        if (claim is null || claim.ImageId != imageId)
+        if (claim is null || IsOfAnother(claim.ImageId, imageId))
             return;
         if (claim.Holder.Host == host && !claim.Holder.IsAlive())
         {
@@ -78,11 +86,16 @@ internal sealed class ClaimRegister(string imagePath, string host, TimeProvider 
             + $"{number} since {claim.Taken:u} (migration {claim.Migration}). End that QEMU first, or use --ignore-claim if both may run on disks of their own.");
     }
 
+    /// <summary>Whether two ids are surely of different images; without a manifest nobody knows, and then the claim counts.</summary>
+    private static bool IsOfAnother(Guid one, Guid other) => one != other && one != Guid.Empty && other != Guid.Empty;
+
     private int LastNumber()
     {
         var prefix = Path.GetFileName(_paths.Image) + ".claim.";
-        return Directory.EnumerateFiles(Path.GetDirectoryName(_paths.Image)!, prefix + "*")
-            .Select(path => Path.GetFileName(path)[prefix.Length..])
+        return Directory.EnumerateFiles(Path.GetDirectoryName(_paths.Image)!)
+            .Select(path => Path.GetFileName(path))
+            .Where(name => name.StartsWith(prefix, StringComparison.Ordinal))
+            .Select(name => name[prefix.Length..])
             .Select(number => int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var n) ? n : 0)
             .DefaultIfEmpty(0).Max();
     }

@@ -67,6 +67,16 @@ internal static class DurableFile
         }
     }
 
+    /// <summary>Removes what writes of a process that ended meanwhile left beside a file.</summary>
+    public static void RemoveTemporaries(string path)
+    {
+        foreach (var file in Directory.EnumerateFiles(Path.GetDirectoryName(path)!))
+        {
+            if (file.StartsWith(path + ".", StringComparison.Ordinal) && Guid.TryParseExact(file[(path.Length + 1)..], "N", out _))
+                File.Delete(file);
+        }
+    }
+
     private static string WriteTemporary(string path, ReadOnlySpan<byte> content)
     {
         var temporary = $"{path}.{Guid.NewGuid():N}";

@@ -72,7 +72,7 @@ internal sealed class ExtentCopier(ImageFile image, int extentPages, Action<int>
         while (first < end && IsZero(first))
             first++;
         var last = first;
-        for (var page = first; page < end && page - last <= BlockEngine.GapPages; page++)
+        for (var page = first; page < end && page - last - 1 <= BlockEngine.GapPages; page++)
         {
             if (!IsZero(page))
                 last = page;

@@ -1,4 +1,3 @@
-using System.Numerics;
 using DistMigrate.MappedRam;
 
 namespace DistMigrate.Transfer;
@@ -19,18 +18,4 @@ internal readonly ref struct ExtentOutcome(PageRun run, ReadOnlySpan<ulong> zero
     public long WrittenBytes { get; } = writtenBytes;
 
     public bool IsZero(int page) => (_zeroMask[page / 64] >> (page % 64) & 1) != 0;
-
-    public bool AnyZero
-    {
-        get
-        {
-            foreach (var word in _zeroMask)
-            {
-                if (BitOperations.PopCount(word) > 0)
-                    return true;
-            }
-
-            return false;
-        }
-    }
 }

@@ -45,9 +45,7 @@ public sealed class ImageFile : IDisposable
         try
         {
             RemoveLeftover(path);
-            meta = Libc.Open(path, OpenFlags.ReadWrite | OpenFlags.Create | OpenFlags.Exclusive);
-            if (!Libc.TryLock(meta))
-                throw Held(path);
+            meta = CreateLocked(path);
             Libc.Truncate(meta, length);
             pages = directIo == DirectIoChoice.Off ? null : OpenDirect(path);
             if (pages is null && directIo == DirectIoChoice.On)
@@ -173,15 +171,16 @@ public sealed class ImageFile : IDisposable
         }
     }
 
-    /// <summary>Closes both descriptors and tells what close(2) said, which is where network storage may report a lost write.</summary>
+    /// <summary>Closes the descriptor of the pages and tells what close(2) said, which is where network storage may report a lost
+    /// write. The other one keeps the lock and is only ever fsynced after its last write.</summary>
     /// <exception cref="ImageException">close failed.</exception>
-    internal void Close()
+    internal void ClosePages()
     {
+        if (!UsesDirectIo)
+            return;
         try
         {
             _pages.CloseChecked();
-            if (UsesDirectIo)
-                _meta.CloseChecked();
         }
         catch (ErrnoException e)
         {
@@ -195,7 +194,7 @@ public sealed class ImageFile : IDisposable
     {
         try
         {
-            if (IsAt(Path))
+            if (IsAt(Path, _identity))
                 File.Delete(Path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -212,14 +211,43 @@ public sealed class ImageFile : IDisposable
         _meta.Dispose();
     }
 
-    private static void RemoveLeftover(string path)
+    /// <summary>Removes a partial file that a dead process left; one that a living process holds is not touched.</summary>
+    /// <exception cref="ImageException">A living process holds it.</exception>
+    /// <exception cref="ErrnoException">The storage failed.</exception>
+    internal static void RemoveLeftover(string path)
     {
         if (!File.Exists(path))
             return;
         using var leftover = Libc.Open(path, OpenFlags.ReadWrite);
-        if (!Libc.TryLock(leftover))
+
+        // Somebody may have replaced it between the open and the lock; his is no leftover.
+        if (!Libc.TryLock(leftover) || !IsAt(path, Libc.Identify(leftover)))
             throw Held(path);
         File.Delete(path);
+    }
+
+    private static Descriptor CreateLocked(string path)
+    {
+        var file = Libc.Open(path, OpenFlags.ReadWrite | OpenFlags.Create | OpenFlags.Exclusive);
+        try
+        {
+            if (Libc.TryLock(file) && IsAt(path, Libc.Identify(file)))
+                return file;
+        }
+        catch (ErrnoException)
+        {
+            using (file)
+            {
+                if (IsAt(path, Libc.Identify(file)))
+                    File.Delete(path);
+            }
+
+            throw;
+        }
+
+        // Somebody took it for a leftover before it was locked, and removes it.
+        file.Dispose();
+        throw Held(path);
     }
 
     private static ImageException Held(string path) =>
@@ -265,18 +293,19 @@ public sealed class ImageFile : IDisposable
 
     private void CheckIdentity()
     {
-        if (!IsAt(Path))
+        // A file with a second name may be written, or kept, under that one by somebody else.
+        if (!IsAt(Path, _identity) || Libc.Identify(_meta).Links != 1)
         {
             throw new ImageException(ImageFault.Replaced,
-                $"{Path} was removed or replaced by another process or host while it was written. Find out by whom, then save again.");
+                $"{Path} was removed, replaced or linked by another process or host while it was written. Find out by whom, then save again.");
         }
     }
 
-    private bool IsAt(string path)
+    private static bool IsAt(string path, FileIdentity identity)
     {
         try
         {
-            return Libc.Identify(path).IsSameFile(_identity);
+            return Libc.Identify(path).IsSameFile(identity);
         }
         catch (ErrnoException e) when (e.Errno == Errno.ENOENT)
         {

@@ -36,8 +36,6 @@ public sealed record ImageManifest(
             return null;
         if (manifest.Schema != CurrentSchema)
             throw new ImageException(ImageFault.Malformed, $"{path} has form {manifest.Schema}; this version reads {CurrentSchema}. Use a newer DistMigrate.");
-        if (manifest.Guest is null || manifest.Source is null || manifest.Digests is null)
-            throw new ImageException(ImageFault.Malformed, $"{path} lacks fields. Restore it from a copy, or remove it to load without its checks.");
         var length = new FileInfo(imagePath).Length;
         return manifest.ImageLength == length
             ? manifest

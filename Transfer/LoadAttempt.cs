@@ -56,7 +56,7 @@ public sealed class LoadAttempt(LoadPlan plan, string runtimeFolder, TimeProvide
             .Take(manifest?.ImageId ?? Guid.Empty, plan.Guest, plan.Migration, holder, plan.IgnoreClaim);
         await _guest.LoadImageAsync(plan.ImagePath, new LoadOptions(plan.Channels, plan.DirectIo), cancellationToken);
         if (!plan.Paused)
-            await _guest.ContAsync(cancellationToken);
+            await ContinueAsync(_guest, cancellationToken);
         GuestState = (await _guest.QueryRunStateAsync(cancellationToken)).Status;
     }
 
@@ -66,6 +66,21 @@ public sealed class LoadAttempt(LoadPlan plan, string runtimeFolder, TimeProvide
         if (_guest is not null)
             await _guest.DisposeAsync();
         _lock?.Dispose();
+    }
+
+    private async Task ContinueAsync(QemuGuest guest, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await guest.ContAsync(cancellationToken);
+        }
+        catch (GuestException e) when (e.Fault == GuestFault.CommandFailed)
+        {
+            GuestState = (await guest.QueryRunStateAsync(cancellationToken)).Status;
+            throw new GuestException(GuestFault.LoadFailed,
+                $"QEMU has loaded {plan.ImagePath}, but cannot run the guest: {e.Message} If another QEMU has one of its disks open, such as the "
+                + "guest's paused source, end that one; then send QMP 'cont' to this one, which holds the claim.", e) { QmpClass = e.QmpClass };
+        }
     }
 
     private MappedRamImage ReadImage()

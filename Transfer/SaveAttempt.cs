@@ -76,7 +76,7 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
     {
         if (File.Exists(_paths.Image) && !plan.Overwrite)
             throw new ImageException(ImageFault.Exists, $"{_paths.Image} exists already. Choose another name, or use --force to replace it.");
-        _guest = await QemuGuest.ConnectAsync(plan.Guest, plan.QmpPath, time, cancellationToken);
+        _guest = await ConnectAsync(cancellationToken);
         _lock = GuestLock.Take(runtimeFolder, ProcessOf(_guest), plan.Guest);
         await _guest.EnsureSavableAsync(cancellationToken);
         GuestState = (await _guest.QueryRunStateAsync(cancellationToken)).Status;
@@ -87,7 +87,7 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
             [.. _ramBlocks.Select(block => new RamBlockSpec(block.Name, block.UsedLength))]);
         await StorageThread.RunAsync(() =>
         {
-            _image = ImageFile.Create(_paths.Partial, _layout.TailOffset, plan.Options.DirectIo);
+            Adopt(ImageFile.Create(_paths.Partial, _layout.TailOffset, plan.Options.DirectIo));
             foreach (var piece in _layout.Headers())
                 WriteMeta(piece.Bytes.Span, piece.Offset);
         });
@@ -118,9 +118,11 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
     }
 
     /// <summary>Lets the writers work on a block's dirty pages. The same iteration again changes nothing.</summary>
+    /// <exception cref="GuestException">The guest's QEMU has ended; its memory may be there to read all the same.</exception>
     public void Iterate(BlockEngine block, int iteration)
     {
         ArgumentNullException.ThrowIfNull(block);
+        Opened(_guest).Qmp.ThrowIfEnded();
         block.BeginIteration(iteration);
         Opened(_crew).Wake();
     }
@@ -212,7 +214,7 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
     /// What could not be done is among the notes. A published image is left alone.</summary>
     public async Task AbortAsync(CancellationToken cancellationToken)
     {
-        if (!Decide(() => _aborted = true))
+        if (!await AbortUnlessPublishedAsync())
             return;
         foreach (var engine in Engines())
             engine.Cancel();
@@ -229,12 +231,43 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
 
         try
         {
-            _image?.Discard();
-            File.Delete(_paths.PartialManifest);
+            await StorageThread.RunAsync(() =>
+            {
+                _image?.Discard();
+                File.Delete(_paths.PartialManifest);
+            }).WaitAsync(StuckLimit, time, CancellationToken.None);
+        }
+        catch (TimeoutException)
+        {
+            Note($"{_paths.Partial} is kept, because its removal has not returned. Remove it if it is still there once the storage answers.");
         }
         catch (Exception e) when (e is ImageException or IOException or UnauthorizedAccessException)
         {
             Note(e.Message);
+        }
+    }
+
+    /// <summary>Removes what the attempt of a silo that has ended left beside an image that it did not publish.</summary>
+    /// <param name="imagePath">The image's final path.</param>
+    /// <returns>What is kept and why, for the operator; null when nothing is.</returns>
+    public static string? RemoveLeftovers(string imagePath)
+    {
+        var paths = new ImagePaths(imagePath);
+        try
+        {
+            ImageFile.RemoveLeftover(paths.Partial);
+            File.Delete(paths.PartialManifest);
+            DurableFile.RemoveTemporaries(paths.PartialManifest);
+            return null;
+        }
+        catch (ImageException e) when (e.Fault == ImageFault.Busy)
+        {
+            // It is another migration's by now.
+            return null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return $"{paths.Partial} is kept, because it could not be removed: {e.Message} Remove it by hand once the storage answers.";
         }
     }
 
@@ -246,7 +279,8 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
             _crew?.Dispose();
         foreach (var engine in Engines())
             engine.Dispose();
-        _image?.Dispose();
+        if (_image is { } image)
+            await Task.WhenAny(StorageThread.RunAsync(image.Dispose), Task.Delay(StuckLimit, time));
         if (_guest is not null)
             await _guest.DisposeAsync();
         _lock?.Dispose();
@@ -254,6 +288,31 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
 
     private static T Opened<T>(T? part) where T : class =>
         part ?? throw new InvalidOperationException("The image is not open; the coordinator's commands came out of order.");
+
+    /// <summary>Connects to the guest. A monitor that another migration holds does not greet: the guest's lock tells it from one that is no monitor.</summary>
+    private async Task<QemuGuest> ConnectAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await QemuGuest.ConnectAsync(plan.Guest, plan.QmpPath, time, cancellationToken);
+        }
+        catch (GuestException e) when (e.Fault == GuestFault.NotQmp)
+        {
+            if (QemuGuest.FindServer(plan.QmpPath) is var (pid, startTime))
+                GuestLock.Take(runtimeFolder, new ProcessIdentity(plan.Host, pid, startTime), plan.Guest).Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Takes over the image that was made, unless the attempt was aborted while the storage did not answer.</summary>
+    private void Adopt(ImageFile image)
+    {
+        if (Decide(() => _image = image))
+            return;
+        using (image)
+            image.Discard();
+        throw new OperationCanceledException();
+    }
 
     private ProcessIdentity ProcessOf(QemuGuest guest) => new(plan.Host, guest.Pid, guest.StartTime);
 
@@ -278,11 +337,11 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
     private void CloseEpoch()
     {
         var engines = Engines();
-        foreach (var engine in engines)
-            engine.BeginEpoch();
         var durable = false;
         try
         {
+            foreach (var engine in engines)
+                engine.BeginEpoch();
             Opened(_image).FSync();
             durable = true;
         }
@@ -308,31 +367,35 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
             ImageManifest.CurrentSchema, _imageId, layout.TailOffset + tail.Length, plan.Migration, time.GetUtcNow(), plan.Guest, plan.QmpPath,
             ProcessOf(Opened(_guest)), Opened(_description), _digests);
         manifest.Write(_paths.PartialManifest);
+        image.ClosePages();
         if (!Decide(() => Rename(image)))
             throw new InvalidOperationException("The attempt was aborted, so its image is not published.");
-        image.Close();
     }
 
     /// <summary>Runs the step that decides the outcome, unless it is decided already.</summary>
     private bool Decide(Action step)
     {
-        if (!Monitor.TryEnter(_outcome, StuckLimit))
-        {
-            throw new ImageException(ImageFault.Storage,
-                $"The rename of {_paths.Partial} has not returned, so nobody can tell yet whether the image is published. Look at the storage; try again.");
-        }
-
-        try
+        lock (_outcome)
         {
             if (IsPublished || _aborted)
                 return false;
             step();
             return true;
         }
-        finally
+    }
+
+    /// <summary>Waits for a rename under way, however long it hangs: before it returns, nobody can tell whether the guest may go on.</summary>
+    private async Task<bool> AbortUnlessPublishedAsync()
+    {
+        var decision = StorageThread.RunAsync(() => Decide(() => _aborted = true));
+        if (await Task.WhenAny(decision, Task.Delay(StuckLimit, time)) != decision)
         {
-            Monitor.Exit(_outcome);
+            Note($"The rename of {_paths.Partial} has not returned, so nobody can tell yet whether the image is published. "
+                + "The guest stays stopped until the storage answers.");
         }
+
+        await decision;
+        return !IsPublished;
     }
 
     private static void Check(ImageFile image)
@@ -352,20 +415,38 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
         if (plan.Overwrite)
             File.Delete(_paths.Manifest);
         image.Rename(_paths.Image, plan.Overwrite);
+        var named = false;
         try
         {
             Libc.Rename(_paths.PartialManifest, _paths.Manifest, replace: true);
+            named = true;
             Libc.FSyncFolder(Path.GetDirectoryName(_paths.Image)!);
         }
         catch (ErrnoException e)
         {
-            // Not durable, so not published: the name is taken back before anyone is told.
-            Libc.Rename(_paths.Image, _paths.Partial, replace: true);
+            TakeBack(named);
             throw ImageException.From(e);
         }
 
         IsPublished = true;
         _downtime = time.GetElapsedTime(_stoppedAt);
+    }
+
+    /// <summary>Not durable, so not published: the names are taken back before anyone is told. Where that fails too, the image stands
+    /// there for everyone to load, so it counts as published and the guest stays stopped.</summary>
+    private void TakeBack(bool manifestNamed)
+    {
+        try
+        {
+            Libc.Rename(_paths.Image, _paths.Partial, replace: true);
+            if (manifestNamed)
+                File.Delete(_paths.Manifest);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            IsPublished = true;
+            Note($"{_paths.Image} could not be withdrawn: {e.Message} Its name may not outlive a power cut; check it before you end the guest.");
+        }
     }
 
     private async Task ContinueAsync(QemuGuest guest, CancellationToken cancellationToken)

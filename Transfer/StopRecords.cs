@@ -42,6 +42,7 @@ public sealed class StopRecords(string folder, TimeProvider time)
     private StopRecord? Find(string migration) => SideFile.Read(PathOf(migration), TransferJson.Default.StopRecord);
 
     /// <summary>Whether a record's image is published: its final name leads to the file that we wrote.</summary>
+    /// <exception cref="ImageException">The storage does not tell.</exception>
     private static bool IsPublished(StopRecord record)
     {
         try
@@ -53,28 +54,36 @@ public sealed class StopRecords(string folder, TimeProvider time)
         {
             return false;
         }
+        catch (ErrnoException e)
+        {
+            throw ImageException.From(e);
+        }
     }
 
     /// <summary>Restores the run state of every guest of an unpublished image and removes the partial image.</summary>
-    /// <param name="report">Told of each guest, with the error if it could not be restored.</param>
+    /// <param name="report">Told of each migration, with its record unless that cannot be read, and the error if the guest could
+    /// not be restored.</param>
     /// <param name="cancellationToken">Ends the work.</param>
-    public async Task RestoreAllAsync(Action<StopRecord, Exception?> report, CancellationToken cancellationToken)
+    public async Task RestoreAllAsync(Action<string, StopRecord?, Exception?> report, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(report);
         if (!Directory.Exists(folder))
             return;
         foreach (var path in Directory.GetFiles(folder, "*.json"))
         {
-            if (Find(Path.GetFileNameWithoutExtension(path)) is not { } record || IsPublished(record))
-                continue;
+            var migration = Path.GetFileNameWithoutExtension(path);
+            StopRecord? record = null;
             try
             {
+                record = Find(migration);
+                if (record is null || IsPublished(record))
+                    continue;
                 await RestoreAsync(record, cancellationToken);
-                report(record, null);
+                report(migration, record, null);
             }
             catch (Exception e) when (e is GuestException or ImageException or IOException)
             {
-                report(record, e);
+                report(migration, record, e);
             }
         }
     }
@@ -87,9 +96,30 @@ public sealed class StopRecords(string folder, TimeProvider time)
         if (Find(migration) is not { } record)
             return false;
         if (IsPublished(record))
+        {
+            FinishPublication(record.ImagePath);
             return true;
+        }
+
         await RestoreAsync(record, cancellationToken);
         return false;
+    }
+
+    /// <summary>Names the manifest, where the silo ended between the image's rename and that.</summary>
+    private static void FinishPublication(string imagePath)
+    {
+        var paths = new ImagePaths(imagePath);
+        try
+        {
+            if (!File.Exists(paths.PartialManifest))
+                return;
+            Libc.Rename(paths.PartialManifest, paths.Manifest, replace: true);
+            Libc.FSyncFolder(Path.GetDirectoryName(imagePath)!);
+        }
+        catch (ErrnoException e)
+        {
+            throw ImageException.From(e);
+        }
     }
 
     private async Task RestoreAsync(StopRecord record, CancellationToken cancellationToken)
@@ -110,6 +140,9 @@ public sealed class StopRecords(string folder, TimeProvider time)
         }
 
         File.Delete(paths.PartialManifest);
+
+        // Once: who stops the guest from here on has a reason of his own.
+        Forget(record.Migration);
     }
 
     private string PathOf(string migration) => Path.Combine(folder, migration + ".json");

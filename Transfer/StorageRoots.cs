@@ -4,21 +4,24 @@ namespace DistMigrate.Transfer;
 /// <param name="roots">Absolute paths.</param>
 public sealed class StorageRoots(IReadOnlyList<string> roots)
 {
-    private readonly string[] _roots = [.. roots.Select(root => Real(Path.GetFullPath(root)))];
+    /// <summary>Links that one path may lead through, as many as the kernel follows.</summary>
+    private const int MaxLinks = 40;
 
-    /// <summary>The path of an image with every link of its folder followed.</summary>
-    /// <exception cref="ImageException">It is not absolute, not below a root, or its folder does not exist.</exception>
+    private readonly string[] _roots = [.. roots.Select(Real)];
+
+    /// <summary>The path of an image with every link followed, its own too.</summary>
+    /// <exception cref="ImageException">It is not absolute, not below a root, its folder does not exist, or its links go in a circle.</exception>
     public string Resolve(string imagePath)
     {
         ArgumentNullException.ThrowIfNull(imagePath);
         if (!Path.IsPathFullyQualified(imagePath) || imagePath.Contains('\0', StringComparison.Ordinal))
             throw new ImageException(ImageFault.OutsideRoots, $"The image path '{imagePath}' is not absolute. Give it from the root on.");
-        var full = Path.GetFullPath(imagePath);
+        var full = Real(imagePath);
         var name = Path.GetFileName(full);
         var folder = Path.GetDirectoryName(full);
-        if (name.Length == 0 || folder is null || Directory.Exists(full))
+        if (name.Length == 0 || folder is null || Path.EndsInDirectorySeparator(imagePath) || Directory.Exists(full))
             throw new ImageException(ImageFault.OutsideRoots, $"'{imagePath}' is a folder. Give the image a file name.");
-        if (!IsBelowARoot(Real(folder)))
+        if (!IsBelowARoot(folder))
         {
             throw new ImageException(ImageFault.OutsideRoots,
                 $"{imagePath} is not below a storage root of this host ({string.Join(", ", _roots)}). "
@@ -27,21 +30,30 @@ public sealed class StorageRoots(IReadOnlyList<string> roots)
 
         if (!Directory.Exists(folder))
             throw new ImageException(ImageFault.NotFound, $"The folder {folder} does not exist on this host. Create it or mount the storage.");
-        return Path.Combine(Real(folder), name);
+        return full;
     }
 
     private bool IsBelowARoot(string folder) =>
         Array.Exists(_roots, root => root == "/" || folder == root || folder.StartsWith(root + "/", StringComparison.Ordinal));
 
-    /// <summary>Follows links from the root on; parts that do not exist stay as they are.</summary>
     private static string Real(string path)
+    {
+        var links = 0;
+        return Real(Path.GetFullPath(path), ref links);
+    }
+
+    /// <summary>Follows links from the root on; parts that do not exist stay as they are.</summary>
+    private static string Real(string path, ref int links)
     {
         var real = "/";
         foreach (var part in path.Split('/', StringSplitOptions.RemoveEmptyEntries))
         {
             real = Path.Combine(real, part);
-            if (Path.Exists(real) && new DirectoryInfo(real).ResolveLinkTarget(returnFinalTarget: true) is { } target)
-                real = Real(target.FullName);
+            if (new FileInfo(real).LinkTarget is not { } target)
+                continue;
+            if (++links > MaxLinks)
+                throw new ImageException(ImageFault.Storage, $"{path} leads through more than {MaxLinks} links. They may go in a circle; set them right.");
+            real = Real(Path.GetFullPath(target, Path.GetDirectoryName(real)!), ref links);
         }
 
         return real;

@@ -5,7 +5,8 @@ namespace DistMigrate.Transfer;
 
 /// <summary>The JSON of our side files: kebab-case names as in QMP, indented for people.</summary>
 [JsonSourceGenerationOptions(
-    PropertyNamingPolicy = JsonKnownNamingPolicy.KebabCaseLower, WriteIndented = true, UseStringEnumConverter = true)]
+    PropertyNamingPolicy = JsonKnownNamingPolicy.KebabCaseLower, WriteIndented = true, UseStringEnumConverter = true,
+    RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(ImageManifest))]
 [JsonSerializable(typeof(Claim))]
 [JsonSerializable(typeof(ClaimRelease))]

@@ -75,7 +75,7 @@ internal sealed class WriterCrew : IDisposable
         var perRefill = (int)Math.Clamp(options.BandwidthLimit / 1024 / 10, 1, int.MaxValue);
         return new TokenBucketRateLimiter(new TokenBucketRateLimiterOptions
         {
-            TokenLimit = Math.Max(perRefill, options.ExtentBytes / 1024),
+            TokenLimit = perRefill + (options.ExtentBytes / 1024),
             TokensPerPeriod = perRefill,
             ReplenishmentPeriod = TimeSpan.FromMilliseconds(100),
             QueueLimit = int.MaxValue,

@@ -1,13 +1,12 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Runtime.InteropServices;
+using DistMigrate.Posix;
 
 namespace DistMigrate.Client.Demo;
 
 /// <summary>Ends the silo that the demo started for itself, also one that was still starting.</summary>
-internal static partial class DemoSilo
+internal static class DemoSilo
 {
-    private const int Terminate = 15;
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(50);
 
@@ -22,7 +21,7 @@ internal static partial class DemoSilo
 
     private static async Task StopAsync(int pid, string stateFolder, TimeProvider time)
     {
-        _ = kill(pid, Terminate);
+        Libc.Terminate(pid);
         var started = time.GetTimestamp();
         while (IsSilo(pid, stateFolder))
         {
@@ -52,7 +51,4 @@ internal static partial class DemoSilo
             return false;
         }
     }
-
-    [LibraryImport("libc")]
-    private static partial int kill(int pid, int signal);
 }

@@ -18,7 +18,7 @@ public abstract record GuestBoot
     /// <param name="serial">Everything the guest printed.</param>
     public abstract string? Fault(string serial);
 
-    /// <summary>Writes the boot files into <paramref name="folder"/> and returns the QEMU arguments that boot them.</summary>
+    /// <summary>Writes the boot files into <paramref name="folder"/>, unless another guest has them there, and returns the QEMU arguments that boot them.</summary>
     internal abstract Task<IReadOnlyList<string>> PrepareAsync(string folder, CancellationToken cancellationToken);
 
     /// <summary>The first complete or trailing line that starts with one of the words.</summary>

@@ -24,6 +24,9 @@ public sealed record GuestRecipe
     /// <summary>Where the files of <see cref="MemoryKind.SharedFile"/> are made, each guest in a folder of its own. Null: /dev/shm, or the guest's folder where there is none.</summary>
     public string? MemoryFolder { get; init; }
 
+    /// <summary>An existing folder for the boot files, which are made there unless they are there. Null: the guest's own folder. A guest and its target have the same disks, as the product asks, only when they share one.</summary>
+    public string? BootFolder { get; init; }
+
     /// <summary>A versioned machine; null: the newest q35 of the installed QEMU.</summary>
     public string? Machine { get; init; }
 

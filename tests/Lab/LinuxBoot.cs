@@ -39,15 +39,19 @@ public sealed partial record LinuxBoot : GuestBoot
 
     internal override async Task<IReadOnlyList<string>> PrepareAsync(string folder, CancellationToken cancellationToken)
     {
-        var archive = new CpioArchive();
-        archive.AddFolder("bin");
-        archive.AddFolder("data");
-        archive.AddFolder("dev");
-        archive.AddFolder("proc");
-        archive.AddFile("bin/busybox", await File.ReadAllBytesAsync(LabPrograms.Busybox, cancellationToken));
-        archive.AddFile("init", LabResources.Bytes("linux-init.sh"));
         var path = Path.Combine(folder, "initramfs.cpio");
-        await File.WriteAllBytesAsync(path, archive.Finish(), cancellationToken);
+        if (!File.Exists(path))
+        {
+            var archive = new CpioArchive();
+            archive.AddFolder("bin");
+            archive.AddFolder("data");
+            archive.AddFolder("dev");
+            archive.AddFolder("proc");
+            archive.AddFile("bin/busybox", await File.ReadAllBytesAsync(LabPrograms.Busybox, cancellationToken));
+            archive.AddFile("init", LabResources.Bytes("linux-init.sh"));
+            await File.WriteAllBytesAsync(path, archive.Finish(), cancellationToken);
+        }
+
         return
         [
             "-kernel", LabPrograms.LinuxKernel,

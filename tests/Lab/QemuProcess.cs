@@ -224,7 +224,7 @@ public sealed class QemuProcess : IAsyncDisposable
             .. Monitor("control"),
             "-chardev", $"file,id=serial,path={QemuArguments.Escape(folder.File("serial"))}",
             "-serial", "chardev:serial",
-            .. await recipe.Boot.PrepareAsync(folder.Path, cancellationToken),
+            .. await recipe.Boot.PrepareAsync(recipe.BootFolder ?? folder.Path, cancellationToken),
         ];
         if (recipe.Name is not null)
         {

@@ -67,7 +67,10 @@ public sealed record SelfCheckBoot : GuestBoot
         BinaryPrimitives.WriteInt32LittleEndian(disk.AsSpan(UpperLimitOffset), UpperMiB);
         BinaryPrimitives.WriteUInt32LittleEndian(disk.AsSpan(SeedOffset), Seed);
         var path = Path.Combine(folder, "boot.img");
-        await File.WriteAllBytesAsync(path, disk, cancellationToken);
+        if (!File.Exists(path))
+        {
+            await File.WriteAllBytesAsync(path, disk, cancellationToken);
+        }
 
         // A floppy, because the firmware leaves a virtio or AHCI disk with queues in high memory, which the walk overwrites and the device
         // reads and writes again at every stop and cont. Read-only, so that a source and its target can both hold it.

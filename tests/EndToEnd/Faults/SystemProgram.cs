@@ -1,0 +1,48 @@
+using System.ComponentModel;
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+
+namespace DistMigrate.Tests.EndToEnd.Faults;
+
+/// <summary>Programs and calls of the operating system that make and end faults.</summary>
+internal static partial class SystemProgram
+{
+    /// <summary>Runs a program to its end.</summary>
+    /// <exception cref="InvalidOperationException">It could not be started, or its exit code is not 0; the message holds its stderr.</exception>
+    public static void Run(string program, params IEnumerable<string> arguments)
+    {
+        var start = new ProcessStartInfo(program, arguments) { RedirectStandardError = true, RedirectStandardOutput = true, RedirectStandardInput = true };
+
+        // mkfs and its like are often missing in the search path of a service.
+        start.Environment["PATH"] = $"{Environment.GetEnvironmentVariable("PATH")}:/usr/sbin:/sbin";
+        try
+        {
+            using var process = Process.Start(start)!;
+            process.StandardInput.Close();
+            process.OutputDataReceived += (_, _) => { };
+            process.BeginOutputReadLine();
+            var error = process.StandardError.ReadToEnd();
+            process.WaitForExit();
+            if (process.ExitCode != 0)
+                throw new InvalidOperationException($"{string.Join(' ', [program, .. start.ArgumentList])} ended with exit code {process.ExitCode}: {error.Trim()}");
+        }
+        catch (Win32Exception exception)
+        {
+            throw new InvalidOperationException($"{program} cannot be started: {exception.Message}", exception);
+        }
+    }
+
+    /// <summary>Sends a signal; a process that is gone takes none.</summary>
+    public static void Send(int pid, Signal signal) => _ = kill(pid, (int)signal);
+
+    [LibraryImport("libc")]
+    private static partial int kill(int pid, int signal);
+}
+
+/// <summary>Signals of x86-64 Linux.</summary>
+internal enum Signal
+{
+    Terminate = 15,
+    Continue = 18,
+    Stop = 19,
+}

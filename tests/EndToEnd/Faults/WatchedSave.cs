@@ -1,0 +1,95 @@
+using System.Globalization;
+using DistMigrate.Tests.Lab;
+
+namespace DistMigrate.Tests.EndToEnd.Faults;
+
+/// <summary>Saves the guest of a bench with strace attached to the silo from a moment on.</summary>
+internal sealed class WatchedSave(FaultBench bench)
+{
+    /// <summary>Everything by which a save changes files, or asks for them.</summary>
+    private const string Calls = "openat,flock,ftruncate,pwrite64,fsync,fallocate,renameat2,statx,close";
+
+    /// <summary>Slow enough that there is a moment while it copies.</summary>
+    private const string SlowRate = "6MiB/s";
+
+    private const int CommLength = 15;
+
+    /// <summary>Saves, with calls failing, or killing the silo, as told; returns once the save has ended or the silo is dead.</summary>
+    /// <param name="image">The image.</param>
+    /// <param name="moment">From when on.</param>
+    /// <param name="injections">As strace has them; none for a record of a good save.</param>
+    /// <returns>The migration, and strace's record.</returns>
+    public async Task<(string Id, IReadOnlyList<string> Record)> RunAsync(string image, FaultMoment moment, params string[] injections)
+    {
+        var guest = await bench.GuestAsync();
+        var silo = bench.Product.SiloPid;
+        string[] paths =
+        [
+            image, $"{image}.partial", $"{image}.manifest.json", $"{image}.partial.manifest.json", Path.GetDirectoryName(image)!,
+            Path.Combine(bench.Product.StateFolder, "stopped"),
+        ];
+        if (moment == FaultMoment.Beginning)
+        {
+            await using var strace = await Strace.AttachAsync(silo, paths, Calls, injections);
+            var started = await bench.SubmitAsync(guest, image, "1GiB/s");
+            return (started, await EndAsync(strace, started));
+        }
+
+        var id = await bench.SubmitAsync(guest, image, SlowRate);
+        await bench.WaitUntilCopyingAsync();
+        if (moment == FaultMoment.Copying)
+        {
+            await using var strace = await Strace.AttachToThreadAsync(WriterThread(silo), "pwrite64,fallocate", injections);
+            return (id, await EndAsync(strace, id));
+        }
+
+        // The silo asks a QEMU that stands still for its device state, and so waits at the end of the copying for a few seconds.
+        SystemProgram.Send(guest.Pid, Signal.Stop);
+        try
+        {
+            await bench.WaitUntilCopiedAsync();
+            await using var strace = await Strace.AttachAsync(silo, paths, Calls, injections);
+            SystemProgram.Send(guest.Pid, Signal.Continue);
+            return (id, await EndAsync(strace, id));
+        }
+        finally
+        {
+            SystemProgram.Send(guest.Pid, Signal.Continue);
+        }
+
+        async Task<IReadOnlyList<string>> EndAsync(Strace strace, string migration)
+        {
+            if (Array.Exists(injections, injection => injection.Contains("signal=KILL", StringComparison.Ordinal)))
+                await Wait.UntilAsync(() => !IsAlive(silo), "the silo is killed", details: () => bench.Product.SiloLog);
+            else
+                await bench.Product.RunAsync("watch", migration);
+            return await strace.FinishAsync();
+        }
+    }
+
+    private static bool IsAlive(int pid)
+    {
+        try
+        {
+            var stat = File.ReadAllText(string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/stat"));
+            return stat[(stat.LastIndexOf(')') + 2)..][0] is not ('Z' or 'X');
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>The thread of a writer; the kernel keeps the first 15 bytes of its name.</summary>
+    private static int WriterThread(int silo)
+    {
+        var name = "writer 0 of m-1"[..CommLength];
+        foreach (var task in Directory.EnumerateDirectories(string.Create(CultureInfo.InvariantCulture, $"/proc/{silo}/task")))
+        {
+            if (File.ReadAllText(Path.Combine(task, "comm")).TrimEnd() == name)
+                return int.Parse(Path.GetFileName(task), CultureInfo.InvariantCulture);
+        }
+
+        throw new InvalidOperationException($"The silo has no thread '{name}'.");
+    }
+}

@@ -1,0 +1,65 @@
+using System.Text.Json;
+using DistMigrate.Tests.Lab;
+
+namespace DistMigrate.Tests.EndToEnd;
+
+/// <summary>The commands that most tests give.</summary>
+internal static class ProductCommands
+{
+    /// <summary>The name under which tests save a guest that needs none in particular.</summary>
+    public const string GuestName = "vm1";
+
+    private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(120);
+
+    /// <summary><c>distmigrate save</c>, with its outcome as JSON; whatever it is.</summary>
+    public static Task<CommandResult> TrySaveAsync(this ProductUnderTest product, QemuProcess guest, string image, params IReadOnlyList<string> options) =>
+        product.RunAsync(["save", GuestName, image, "--qmp", guest.QmpSocket, "--output", "json", .. options]);
+
+    /// <summary><c>distmigrate save</c> that must complete.</summary>
+    /// <returns>The migration.</returns>
+    public static async Task<JsonElement> SaveAsync(this ProductUnderTest product, QemuProcess guest, string image, params IReadOnlyList<string> options)
+    {
+        var migration = (await product.TrySaveAsync(guest, image, options)).ExpectOk().Json;
+        Assert.Equal("completed", migration.GetProperty("phase").GetString());
+        return migration;
+    }
+
+    /// <summary><c>distmigrate save --detach</c>.</summary>
+    /// <returns>The migration's id.</returns>
+    public static async Task<string> BeginSaveAsync(this ProductUnderTest product, QemuProcess guest, string image, params IReadOnlyList<string> options) =>
+        (await product.TrySaveAsync(guest, image, ["--detach", .. options])).ExpectOk().Json.GetProperty("id").GetString()!;
+
+    /// <summary><c>distmigrate restore</c>, with its outcome as JSON; whatever it is.</summary>
+    public static Task<CommandResult> TryRestoreAsync(this ProductUnderTest product, string image, QemuProcess target, params IReadOnlyList<string> options) =>
+        product.RunAsync(["restore", image, "--qmp", target.QmpSocket, "--output", "json", .. options]);
+
+    /// <summary><c>distmigrate restore</c> that must complete.</summary>
+    /// <returns>The migration.</returns>
+    public static async Task<JsonElement> RestoreAsync(this ProductUnderTest product, string image, QemuProcess target, params IReadOnlyList<string> options)
+    {
+        var migration = (await product.TryRestoreAsync(image, target, options)).ExpectOk().Json;
+        Assert.Equal("completed", migration.GetProperty("phase").GetString());
+        return migration;
+    }
+
+    /// <summary><c>distmigrate status ID</c>.</summary>
+    public static async Task<JsonElement> StatusAsync(this ProductUnderTest product, string id) =>
+        (await product.RunAsync("status", id, "--output", "json")).Json;
+
+    /// <summary>Waits until a migration has ended, however it did.</summary>
+    /// <returns>The migration.</returns>
+    public static async Task<JsonElement> WaitForEndAsync(this ProductUnderTest product, string id)
+    {
+        JsonElement status = default;
+        await Wait.UntilAsync(
+            async () =>
+            {
+                status = await product.StatusAsync(id);
+                return status.GetProperty("phase").GetString() is "completed" or "failed" or "cancelled";
+            },
+            $"migration {id} has ended",
+            EndLimit,
+            () => status.ToString());
+        return status;
+    }
+}

@@ -1,0 +1,150 @@
+using DistMigrate.Contracts;
+using DistMigrate.Grains;
+using DistMigrate.Tests.Lab;
+
+namespace DistMigrate.Tests.Unit.Grains;
+
+public sealed class GrainClusterTests(GrainCluster cluster) : IClassFixture<GrainCluster>
+{
+    private static readonly SaveOptions Save = new();
+
+    [Theory]
+    [InlineData(GrainCluster.HostA)]
+    [InlineData(GrainCluster.HostB)]
+    public async Task A_host_grain_is_on_the_silo_of_its_host(string host) =>
+        Assert.Equal(host, (await cluster.Grains.GetGrain<IHostGrain>(host).GetStatus()).Host);
+
+    [Fact]
+    public async Task A_grain_of_a_host_that_has_no_silo_is_refused_with_a_reason()
+    {
+        const string missing = "host-x";
+        var calls = new Func<Task>[]
+        {
+            () => cluster.Grains.GetGrain<IHostGrain>(missing).GetStatus(),
+            () => cluster.Grains.GetGrain<IRamBlockGrain>(GrainKeys.RamBlock(missing, "vm1", "pc.ram")).GetStatus(),
+            () => cluster.Grains.GetGrain<IImageWriterGrain>(GrainKeys.OnHost(missing, "m1")).GetStatus(),
+            () => cluster.Grains.GetGrain<IImageLoaderGrain>(GrainKeys.OnHost(missing, "m1")).GetStatus(),
+        };
+        foreach (var call in calls)
+        {
+            var error = await Assert.ThrowsAsync<MigrationException>(call);
+            Assert.Equal(FailureReason.HostUnavailable, error.Reason);
+            Assert.Contains(missing, error.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public async Task A_block_that_no_migration_has_set_up_is_idle()
+    {
+        var status = await cluster.Grains.GetGrain<IRamBlockGrain>(GrainKeys.RamBlock(GrainCluster.HostB, "vm1", "0000:00:02.0/vga.vram")).GetStatus();
+        Assert.Equal((BlockActivity.Idle, "0000:00:02.0/vga.vram"), (status.Activity, status.Name));
+    }
+
+    [Fact]
+    public async Task A_migration_that_nobody_knows_is_told_as_not_found() =>
+        Assert.Equal(FailureReason.NotFound, (await Assert.ThrowsAsync<MigrationException>(() => cluster.Grains.GetGrain<IMigrationGrain>("nobody").GetStatus())).Reason);
+
+    [Theory]
+    [InlineData(GrainCluster.HostA)]
+    [InlineData(GrainCluster.HostB)]
+    public async Task A_save_of_a_guest_that_does_not_answer_fails_with_its_reason_and_frees_its_place(string host)
+    {
+        var id = $"unreachable-{host}";
+        var spec = await SubmitAsync(host, id, "vm-gone");
+        Assert.Equal((id, host), (spec.Id, spec.Host));
+        await EndAsync(id);
+        var status = await cluster.Grains.GetGrain<IMigrationGrain>(id).GetStatus();
+        Assert.Equal((MigrationPhase.Failed, FailureReason.GuestUnreachable), (status.Phase, status.Reason));
+        await RecordedAsFailedAsync(id);
+        await Wait.UntilAsync(async () => (await cluster.Grains.GetGrain<IHostGrain>(host).GetStatus()) is { Running: [], Queued: [] }, "the host has no migration");
+    }
+
+    [Fact]
+    public async Task A_migration_that_has_ended_stays_ended_when_it_is_submitted_once_more()
+    {
+        const string id = "ended";
+        var first = await SubmitAsync(GrainCluster.HostA, id, "vm-ended");
+        await EndAsync(id);
+        await RecordedAsFailedAsync(id);
+
+        // As the supervisor does that read the catalog a moment before.
+        await SubmitAsync(GrainCluster.HostA, id, "vm-ended");
+        Assert.Equal(MigrationPhase.Failed, await RecordedAsync(id));
+        var status = await cluster.Grains.GetGrain<IMigrationGrain>(id).GetStatus();
+        Assert.Equal((MigrationPhase.Failed, first.Submitted), (status.Phase, status.Spec.Submitted));
+        await Wait.UntilAsync(async () => (await cluster.Grains.GetGrain<IHostGrain>(GrainCluster.HostA).GetStatus()) is { Running: [], Queued: [] }, "its place is free");
+    }
+
+    [Fact]
+    public async Task A_submission_that_could_not_be_recorded_holds_no_place_and_may_be_repeated()
+    {
+        const string id = "repeated";
+        cluster.Storage.FailNextWriteOf = "catalog";
+        await Assert.ThrowsAnyAsync<Exception>(() => SubmitAsync(GrainCluster.HostB, id, "vm-repeated"));
+        Assert.Null(cluster.Storage.FailNextWriteOf);
+        await SubmitAsync(GrainCluster.HostB, id, "vm-repeated");
+        await EndAsync(id);
+        await RecordedAsFailedAsync(id);
+    }
+
+    [Theory]
+    [InlineData("vm 1", "/nowhere/a.image", "/qmp", FailureReason.InvalidRequest)]
+    [InlineData("vm1", "/nowhere/a.image", "/qmp", FailureReason.OutsideStorageRoots)]
+    [InlineData("vm1", "relative", "/qmp", FailureReason.OutsideStorageRoots)]
+    [InlineData("vm1", null, null, FailureReason.NotFound)]
+    [InlineData("vm1", null, "relative.sock", FailureReason.InvalidRequest)]
+    public async Task A_request_that_makes_no_sense_is_refused_with_its_reason(string guest, string? image, string? qmp, FailureReason reason)
+    {
+        var request = new MigrationRequest(MigrationKind.Save, guest, qmp, image ?? cluster.Image("a.image"), Save, null);
+        Assert.Equal(reason, (await Assert.ThrowsAsync<MigrationException>(() => cluster.Grains.GetGrain<IHostGrain>(GrainCluster.HostA).Submit(request, "refused"))).Reason);
+        Assert.Null(await RecordedAsync("refused"));
+    }
+
+    [Theory]
+    [InlineData("../x")]
+    [InlineData("a/b")]
+    [InlineData("")]
+    public async Task An_id_that_could_not_be_a_file_name_is_refused(string id) =>
+        Assert.Equal(FailureReason.InvalidRequest, (await Assert.ThrowsAsync<MigrationException>(() => SubmitAsync(GrainCluster.HostA, id, "vm1"))).Reason);
+
+    [Theory]
+    [InlineData(65, 0)]
+    [InlineData(-1, 0)]
+    [InlineData(0, 1000)]
+    [InlineData(0, -1)]
+    public async Task Options_out_of_range_are_refused(int writers, long bandwidth)
+    {
+        var request = new MigrationRequest(
+            MigrationKind.Save, "vm1", "/qmp", cluster.Image("a.image"), Save with { Writers = writers, BandwidthLimit = bandwidth }, null);
+        Assert.Equal(
+            FailureReason.InvalidRequest,
+            (await Assert.ThrowsAsync<MigrationException>(() => cluster.Grains.GetGrain<IHostGrain>(GrainCluster.HostA).Submit(request, "refused"))).Reason);
+    }
+
+    [Fact]
+    public async Task A_command_of_an_unknown_migration_answers_that_the_silo_knows_nothing_of_it()
+    {
+        var spec = new MigrationSpec("lost", GrainCluster.HostA, default, new MigrationRequest(MigrationKind.Save, "vm1", "/qmp", cluster.Image("a.image"), Save, null));
+        var command = new HostCommand(spec, new FencingToken(1, Guid.NewGuid()), TimeSpan.FromSeconds(1));
+        var writer = cluster.Grains.GetGrain<IImageWriterGrain>(GrainKeys.OnHost(GrainCluster.HostA, "lost"));
+        Assert.Equal(HostStep.Unknown, (await writer.StopGuest(command)).Step);
+        Assert.Equal(HostStep.Unknown, (await writer.Publish(command)).Step);
+        var aborted = await writer.Abort(command);
+        Assert.Equal((HostStep.Done, false), (aborted.Step, aborted.IsPublished));
+        var block = cluster.Grains.GetGrain<IRamBlockGrain>(GrainKeys.RamBlock(GrainCluster.HostA, "vm1", "pc.ram"));
+        var error = await Assert.ThrowsAsync<MigrationException>(() => block.Iterate(new BlockCommand("lost", command.Token, 1, TimeSpan.Zero)));
+        Assert.Equal(FailureReason.SiloRestarted, error.Reason);
+    }
+
+    private Task<MigrationSpec> SubmitAsync(string host, string id, string guest) => cluster.Grains.GetGrain<IHostGrain>(host).Submit(
+        new MigrationRequest(MigrationKind.Save, guest, cluster.Image("no.sock"), cluster.Image($"{id}.image"), Save, null), id);
+
+    private Task EndAsync(string id) =>
+        Wait.UntilAsync(async () => (await cluster.Grains.GetGrain<IMigrationGrain>(id).GetStatus()).Phase.IsEnd(), $"{id} has ended");
+
+    private Task RecordedAsFailedAsync(string id) =>
+        Wait.UntilAsync(async () => await RecordedAsync(id) == MigrationPhase.Failed, $"the end of {id} is in the catalog");
+
+    private async Task<MigrationPhase?> RecordedAsync(string id) =>
+        (await cluster.Grains.GetGrain<ICatalogGrain>(CatalogShards.ShardOf(id)).List()).FirstOrDefault(migration => migration.Spec.Id == id)?.Phase;
+}
