@@ -12,7 +12,7 @@ internal sealed class FailureFilter : IIncomingGrainCallFilter
         {
             await context.Invoke();
         }
-        catch (Exception e) when (e is GuestException or ImageException)
+        catch (Exception e) when (e is GuestException or ImageException or IOException or UnauthorizedAccessException)
         {
             throw FailureTranslation.Translate(e);
         }

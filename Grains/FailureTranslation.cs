@@ -1,5 +1,6 @@
 using DistMigrate.Contracts;
 using DistMigrate.Guests;
+using DistMigrate.Posix;
 using DistMigrate.Transfer;
 
 namespace DistMigrate.Grains;
@@ -12,6 +13,9 @@ internal static class FailureTranslation
         MigrationException migration => migration,
         GuestException guest => new MigrationException(ReasonOf(guest.Fault), guest.Message),
         ImageException image => new MigrationException(ReasonOf(image.Fault), image.Message),
+        ErrnoException errno => Translate(ImageException.From(errno)),
+        UnauthorizedAccessException denied => new MigrationException(FailureReason.StorageAccessDenied, $"{denied.Message} Give the silo's user access."),
+        IOException storage => new MigrationException(FailureReason.StorageError, $"{storage.Message} Look at the storage and the host's kernel log, then try again."),
         OperationCanceledException => new MigrationException(FailureReason.Cancelled, "It was cancelled."),
         _ => new MigrationException(FailureReason.Internal, $"A fault of DistMigrate ({e.GetType().Name}): {e.Message} The silo's log has more; please report it."),
     };

@@ -412,7 +412,10 @@ internal sealed partial class MigrationGrain(
     {
         if (_cancelRequested && State.Step is MigrationStep.Open or MigrationStep.Load)
             await BeginAbortAsync(FailureReason.Cancelled, "Cancelled by the operator.");
-        State.Message = message;
+
+        // Once it ends, the message says why.
+        if (State.Step < MigrationStep.Abort)
+            State.Message = message;
         Changed();
         _timer?.Change(RetryAfter, Next);
     }

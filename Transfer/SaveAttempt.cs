@@ -370,6 +370,9 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
         image.ClosePages();
         if (!Decide(() => Rename(image)))
             throw new InvalidOperationException("The attempt was aborted, so its image is not published.");
+
+        // Whoever is told that the image is published may open it, which the writer's lock would refuse.
+        image.Dispose();
     }
 
     /// <summary>Runs the step that decides the outcome, unless it is decided already.</summary>

@@ -15,6 +15,11 @@ internal sealed class WriterCrew : IDisposable
     private readonly List<Thread> _threads = [];
     private readonly CancellationTokenSource _stop = new();
     private readonly TokenBucketRateLimiter? _limiter;
+
+    private readonly Lock _placing = new();
+
+    // The number of the block at which each writer works; -1 while it waits.
+    private readonly int[] _workplaces;
     private BlockEngine[] _blocks = [];
     private long _signals;
     private bool _stopping;
@@ -24,6 +29,8 @@ internal sealed class WriterCrew : IDisposable
         _image = image;
         _extentPages = options.ExtentBytes / Page.Size;
         _limiter = options.BandwidthLimit > 0 ? NewLimiter(options) : null;
+        _workplaces = new int[options.Writers];
+        Array.Fill(_workplaces, -1);
         for (var i = 0; i < options.Writers; i++)
         {
             var number = i;
@@ -106,26 +113,55 @@ internal sealed class WriterCrew : IDisposable
         }
     }
 
-    /// <summary>Each writer starts at a block of its own and stays with it while that has pages, so that large blocks advance side by side.</summary>
+    /// <summary>
+    /// A writer takes pages where the fewest others work, and stays at its block while no other has fewer: so large blocks advance
+    /// side by side, whatever their order, and each is written in sequence.
+    /// </summary>
     private bool DoNext(int number, ExtentCopier copier)
     {
         var blocks = Volatile.Read(ref _blocks);
-        for (var i = 0; i < blocks.Length; i++)
+        var first = _workplaces[number] < 0 ? number : _workplaces[number];
+        for (var mostOthers = 0; mostOthers < _workplaces.Length; mostOthers++)
         {
-            var block = blocks[(number + i) % blocks.Length];
-            if (block.TryScan(_image))
+            for (var i = 0; i < blocks.Length; i++)
             {
-                Wake();
-                return true;
+                var place = (first + i) % blocks.Length;
+                if (TryPlace(number, place, mostOthers) && TryWork(blocks[place], copier))
+                    return true;
             }
+        }
 
-            if (!block.TryTake(_extentPages, out var run, out var reserve))
-                continue;
-            Copy(copier, block, run, reserve);
+        lock (_placing)
+            _workplaces[number] = -1;
+        return false;
+    }
+
+    private bool TryPlace(int number, int place, int mostOthers)
+    {
+        lock (_placing)
+        {
+            var others = 0;
+            for (var i = 0; i < _workplaces.Length; i++)
+                others += i != number && _workplaces[i] == place ? 1 : 0;
+            if (others > mostOthers)
+                return false;
+            _workplaces[number] = place;
+            return true;
+        }
+    }
+
+    private bool TryWork(BlockEngine block, ExtentCopier copier)
+    {
+        if (block.TryScan(_image))
+        {
+            Wake();
             return true;
         }
 
-        return false;
+        if (!block.TryTake(_extentPages, out var run, out var reserve))
+            return false;
+        Copy(copier, block, run, reserve);
+        return true;
     }
 
     private static void Copy(ExtentCopier copier, BlockEngine block, PageRun run, IReadOnlyList<PageRun>? reserve)

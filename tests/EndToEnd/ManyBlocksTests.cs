@@ -53,7 +53,7 @@ public sealed class ManyBlocksTests(ProductUnderTest product) : IClassFixture<Pr
         await source.WaitUntilReadyAsync();
 
         // Far more time than the test takes, however slow the machine is.
-        var id = await product.BeginSaveAsync(source, product.Image("slow.image"), "--bwlimit", "256KiB/s");
+        var id = await product.BeginSaveAsync(source, product.Image("slow.image"), "--bwlimit", "1MiB/s");
         var seen = "";
         await Wait.UntilAsync(
             async () =>

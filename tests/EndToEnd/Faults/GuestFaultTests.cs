@@ -106,7 +106,6 @@ public sealed class GuestFaultTests(FaultBench bench) : IClassFixture<FaultBench
 
     [RequiresQemuTheory]
     [InlineData(MemoryKind.SharedFile)]
-    [InlineData(MemoryKind.Memfd)]
     [InlineData(MemoryKind.Private)]
     public async Task A_guest_that_is_killed_half_way_ends_its_save_soon_and_leaves_nothing(MemoryKind memory)
     {

@@ -93,14 +93,14 @@ public sealed class SiloDeathTests(FaultBench bench, ITestOutputHelper output) :
             var (id, record) = await new WatchedSave(bench).RunAsync(image, moment);
             Assert.Equal("completed", (await bench.StatusAsync(id)).Phase);
             await bench.RemoveAsync(image);
-            points.AddRange(FaultPoint.Of(moment, record).Where(point => point.Call is "ftruncate" or "fsync" or "renameat2" or "pwrite64"));
+            points.AddRange(FaultPoint.Of(moment, record).Where(point => point.Call is "ftruncate" or "fsync" or "renameat2" or "renameat" or "pwrite64"));
         }
 
         output.WriteLine($"SEED={FaultSeed.Value}; points: {string.Join(", ", points)}");
-        var kinds = points.GroupBy(point => (point.Moment, point.Call)).Select(kind => FaultSeed.Sample(kind.ToList(), 1, 4)).SelectMany(kind => kind).ToList();
 
-        // The moments around the renames decide what is published, so they are always among them.
-        foreach (var point in kinds.Concat(points.Where(point => point.Call == "renameat2")).Distinct())
+        // The moments around the last renames decide what is published, so they are always among them.
+        var decisive = points.Where(point => point.Moment == FaultMoment.Finishing && point.Call.StartsWith("renameat", StringComparison.Ordinal)).ToList();
+        foreach (var point in decisive.Concat(FaultSeed.Sample([.. points.Except(decisive)], 2, 4)))
         {
             (await bench.Product.RunAsync("status")).ExpectOk();
             var before = FolderState.Of(bench.Images);

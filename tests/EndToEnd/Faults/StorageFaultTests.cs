@@ -50,6 +50,23 @@ public sealed class StorageFaultTests
             Assert.Contains("is kept", result.ErrorOutput, StringComparison.Ordinal);
     }
 
+    [RequiresFaultsFact(FaultNeeds.Loop)]
+    public async Task An_ext4_that_fills_up_after_the_guests_pages_found_their_place_fails_the_save_at_its_last_steps()
+    {
+        await using var storage = MountedFolder.Ext4(64);
+        await using var bench = new DisposableBench(storage);
+        var guest = await bench.Value.GuestAsync();
+        await using var save = await bench.Value.StartSlowSaveAsync(guest, storage.At("a.img"), "4MiB/s");
+        var filler = storage.At("filler");
+        FillUp(filler);
+
+        Expect.Failure(await save.WatchAsync(Wait.Ordinary), Storage, "no space", "Free space");
+        await Expect.RunsAtOnceAsync(guest);
+        Assert.Equal([filler], Directory.EnumerateFiles(storage.Path));
+        File.Delete(filler);
+        (await bench.Value.SaveAsync(storage.At("a.img"))).ExpectOk();
+    }
+
     [RequiresFaultsFact(FaultNeeds.Mount)]
     public async Task A_file_system_without_O_DIRECT_is_refused_when_that_was_asked_for_and_taken_otherwise()
     {
@@ -60,6 +77,24 @@ public sealed class StorageFaultTests
             await bench.Value.SaveAsync(storage.At("a.img"), "--direct-io", "on"), Usage, before, "O_DIRECT", "--direct-io auto or off");
         (await bench.Value.SaveAsync(storage.At("a.img"))).ExpectOk();
         (await bench.Value.Product.RunAsync("verify", storage.At("a.img"))).ExpectOk();
+    }
+
+    /// <summary>Writes a file until nothing more fits, not even one block.</summary>
+    private static void FillUp(string path)
+    {
+        using var file = new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 0);
+        for (var length = 1 << 20; length >= 4096; length /= 2)
+        {
+            try
+            {
+                while (true)
+                    file.Write(new byte[length]);
+            }
+            catch (IOException)
+            {
+                // Less may still fit.
+            }
+        }
     }
 
     private static async Task FillAsync(MountedFolder storage)

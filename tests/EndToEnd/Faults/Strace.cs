@@ -11,12 +11,14 @@ namespace DistMigrate.Tests.EndToEnd.Faults;
 /// </summary>
 internal sealed class Strace : IAsyncDisposable
 {
+    private readonly int _tracee;
     private readonly Process _process;
     private readonly string _folder;
     private readonly StringBuilder _messages = new();
 
-    private Strace(IEnumerable<string> arguments)
+    private Strace(int tracee, IEnumerable<string> arguments)
     {
+        _tracee = tracee;
         _folder = Directory.CreateTempSubdirectory("dm-strace-").FullName;
         var start = new ProcessStartInfo("strace", ["-o", LogPath, .. arguments]) { RedirectStandardError = true, RedirectStandardInput = true };
         _process = Process.Start(start)!;
@@ -46,22 +48,22 @@ internal sealed class Strace : IAsyncDisposable
     /// <param name="calls">The calls that are recorded.</param>
     /// <param name="injections">What becomes of some of them, as strace's <c>inject=</c> has it.</param>
     public static Task<Strace> AttachAsync(int pid, IEnumerable<string> paths, string calls, params IEnumerable<string> injections) =>
-        AttachAsync(["-f", "-p", Text(pid), .. Arguments(paths, calls, injections)]);
+        AttachAsync(pid, ["-f", "-p", Text(pid), .. Arguments(paths, calls, injections)]);
 
     /// <summary>Attaches to one thread alone.</summary>
     /// <param name="thread">Its number.</param>
     /// <param name="calls">The calls that are recorded.</param>
     /// <param name="injections">What becomes of some of them.</param>
     public static Task<Strace> AttachToThreadAsync(int thread, string calls, params IEnumerable<string> injections) =>
-        AttachAsync(["-p", Text(thread), .. Arguments([], calls, injections)]);
+        AttachAsync(thread, ["-p", Text(thread), .. Arguments([], calls, injections)]);
 
     /// <summary>Lets the process go and gives the lines of the record: a thread's number, and what it called.</summary>
     public async Task<IReadOnlyList<string>> FinishAsync()
     {
-        // Where it has ended by itself, its process was killed.
-        if (!_process.HasExited)
+        // It ends by itself when its process does, and must not be told to while it still buries that.
+        if (ProcessState.IsAlive(_tracee))
             SystemProgram.Send(_process.Id, Signal.Terminate);
-        await _process.WaitForExitAsync().WaitAsync(Wait.Ordinary);
+        await Wait.UntilAsync(() => _process.HasExited, "strace lets its process go", details: () => Messages);
         return File.Exists(LogPath) ? await File.ReadAllLinesAsync(LogPath) : [];
     }
 
@@ -72,10 +74,10 @@ internal sealed class Strace : IAsyncDisposable
         Directory.Delete(_folder, recursive: true);
     }
 
-    private static async Task<Strace> AttachAsync(IEnumerable<string> arguments)
+    private static async Task<Strace> AttachAsync(int tracee, IEnumerable<string> arguments)
     {
         FaultTools.Require(FaultNeeds.Strace);
-        var strace = new Strace(arguments);
+        var strace = new Strace(tracee, arguments);
         try
         {
             await Wait.UntilAsync(

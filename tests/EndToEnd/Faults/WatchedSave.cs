@@ -7,7 +7,7 @@ namespace DistMigrate.Tests.EndToEnd.Faults;
 internal sealed class WatchedSave(FaultBench bench)
 {
     /// <summary>Everything by which a save changes files, or asks for them.</summary>
-    private const string Calls = "openat,flock,ftruncate,pwrite64,fsync,fallocate,renameat2,statx,close";
+    private const string Calls = "openat,flock,ftruncate,pwrite64,fsync,fallocate,renameat2,renameat,statx";
 
     /// <summary>Slow enough that there is a moment while it copies.</summary>
     private const string SlowRate = "6MiB/s";
@@ -60,23 +60,10 @@ internal sealed class WatchedSave(FaultBench bench)
         async Task<IReadOnlyList<string>> EndAsync(Strace strace, string migration)
         {
             if (Array.Exists(injections, injection => injection.Contains("signal=KILL", StringComparison.Ordinal)))
-                await Wait.UntilAsync(() => !IsAlive(silo), "the silo is killed", details: () => bench.Product.SiloLog);
+                await Wait.UntilAsync(() => !ProcessState.IsAlive(silo), "the silo is killed", details: () => bench.Product.SiloLog);
             else
                 await bench.Product.RunAsync("watch", migration);
             return await strace.FinishAsync();
-        }
-    }
-
-    private static bool IsAlive(int pid)
-    {
-        try
-        {
-            var stat = File.ReadAllText(string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/stat"));
-            return stat[(stat.LastIndexOf(')') + 2)..][0] is not ('Z' or 'X');
-        }
-        catch (IOException)
-        {
-            return false;
         }
     }
 

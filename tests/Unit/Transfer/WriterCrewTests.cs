@@ -161,6 +161,34 @@ public sealed class WriterCrewTests
     }
 
     [Fact]
+    public async Task Large_blocks_advance_side_by_side_whatever_small_ones_come_before_them()
+    {
+        using var hang = new ManualResetEventSlim();
+        using var one = new TestBlock(64).With((0, 64));
+        using var other = new TestBlock(64).With((0, 64));
+        using var small = new TestBlock(1).With((0, 1));
+        one.Memory.BeforeRead = other.Memory.BeforeRead = (_, _) => hang.Wait();
+        using var crew = NewCrew(one.Image, writers: 2, extentPages: 4, small, one, other);
+        foreach (var block in new[] { small, one, other })
+            block.Engine.BeginIteration(1);
+        crew.Wake();
+        try
+        {
+            await Wait.UntilAsync(() => one.Now.InFlight + other.Now.InFlight == 8, "both writers are at the large blocks");
+            Assert.Equal(4, one.Now.InFlight);
+            Assert.Equal(4, other.Now.InFlight);
+        }
+        finally
+        {
+            hang.Set();
+        }
+
+        await one.Engine.Settled.WaitAsync(Limit);
+        await other.Engine.Settled.WaitAsync(Limit);
+        Assert.Equal(0, crew.Stop(Limit));
+    }
+
+    [Fact]
     public async Task Under_a_bandwidth_limit_all_pages_get_through()
     {
         using var block = new TestBlock(300).With((0, 300));
