@@ -247,6 +247,13 @@ public static partial class Libc
         }
     }
 
+    /// <summary>Asks for huge pages behind a range of memory (madvise(2), MADV_HUGEPAGE); a kernel without them keeps small ones.</summary>
+    public static unsafe void AdviseHugePages(void* start, nuint length)
+    {
+        const int hugePage = 14;
+        _ = madvise(start, length, hugePage);
+    }
+
     /// <summary>Asks a process to end (kill(2) with SIGTERM). One that is gone is no error.</summary>
     /// <exception cref="ErrnoException">It is another user's.</exception>
     public static void Terminate(int pid)
@@ -371,6 +378,9 @@ public static partial class Libc
 
     [LibraryImport("libc", SetLastError = true)]
     private static unsafe partial nint pwrite(Descriptor fd, byte* buffer, nint count, long offset);
+
+    [LibraryImport("libc")]
+    private static unsafe partial int madvise(void* start, nuint length, int advice);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int kill(int pid, int signal);

@@ -200,7 +200,7 @@ public sealed class ImageFile : IDisposable
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new ImageException(ImageFault.Storage,
-                $"{Path} is kept, because it could not be removed: {e.Message} Remove it by hand once the storage answers.", e);
+                $"{Path} is kept, because it could not be removed: {e.Message.TrimEnd('.')}. Remove it by hand once the storage answers.", e);
         }
     }
 

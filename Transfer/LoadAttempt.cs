@@ -79,7 +79,8 @@ public sealed class LoadAttempt(LoadPlan plan, string runtimeFolder, TimeProvide
             GuestState = (await guest.QueryRunStateAsync(cancellationToken)).Status;
             throw new GuestException(GuestFault.LoadFailed,
                 $"QEMU has loaded {plan.ImagePath}, but cannot run the guest: {e.Message} If another QEMU has one of its disks open, such as the "
-                + "guest's paused source, end that one; then send QMP 'cont' to this one, which holds the claim.", e) { QmpClass = e.QmpClass };
+                + "guest's paused source, end that one; then send QMP 'cont' to this one, which holds the claim.", e)
+            { QmpClass = e.QmpClass };
         }
     }
 

@@ -193,7 +193,8 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
         var guest = Opened(_guest);
         switch (plan.After)
         {
-            case AfterPublication.Run:
+            // A guest that was paused before stays paused.
+            case AfterPublication.Run when _stopRecord is { WasRunning: true }:
                 new ClaimRegister(plan.ImagePath, plan.Host, time)
                     .Take(_imageId, plan.Guest, plan.Migration, ProcessOf(guest), ignoreHolder: false);
                 await guest.ContAsync(cancellationToken);
@@ -267,7 +268,7 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return $"{paths.Partial} is kept, because it could not be removed: {e.Message} Remove it by hand once the storage answers.";
+            return $"{paths.Partial} is kept, because it could not be removed: {e.Message.TrimEnd('.')}. Remove it by hand once the storage answers.";
         }
     }
 

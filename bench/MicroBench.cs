@@ -34,6 +34,14 @@ internal static class MicroBench
                     throw new InvalidOperationException($"A benchmark failed: {logger.GetLog()}");
                 MarkdownExporter.GitHub.ExportToLog(summary, ConsoleLogger.Unicode);
             }
+
+            var allocating = summaries.SelectMany(summary => summary.Reports)
+                .Where(report => report.GcStats.GetBytesAllocatedPerOperation(report.BenchmarkCase) > 0)
+                .Select(report => $"{report.BenchmarkCase.Descriptor.WorkloadMethod.Name} ({report.BenchmarkCase.Parameters.PrintInfo})")
+                .ToArray();
+            Console.WriteLine(allocating.Length == 0
+                ? "\nTarget met: nothing is allocated per page."
+                : $"\nTarget missed: these allocate per page: {string.Join(", ", allocating)}.");
         }
         finally
         {

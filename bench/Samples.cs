@@ -7,8 +7,6 @@ internal sealed class Samples
 {
     private readonly List<double> _values = [];
 
-    public IReadOnlyList<double> Values => _values;
-
     public double Median => MedianOf(_values);
 
     public double Min => _values.Min();

@@ -57,6 +57,13 @@ internal static class SavesBench
             [
                 .. ways.Select(way => figures[way].ToRow(way.Name, first.PageBytes, hasShipped: way != fioSynced, hasSynced: way != fio)),
             ]);
+        Console.WriteLine(
+            """
+            Ours is the time in the silo, from start to end as its status has them; it hashes and fsyncs always. QEMU's is the time between its
+            events "setup" and "completed", and with fsync up to the end of an fsync that follows at once. fio's is its own run time; it has
+            allocated its file before. MB/s is of the durable save where there is one. Between two runs the file is deleted and the file system synced.
+
+            """);
         Summarize("with fsync on both sides", figures[ours].Synced, [.. qemu.Select(way => (way.Name, figures[way].Synced))], figures[mappedRam].Synced, figures[fioSynced].Synced, hasTargets: true);
         Summarize("as shipped (ours with fsync, the others without)", figures[ours].AsShipped, [.. qemu.Select(way => (way.Name, figures[way].AsShipped))], figures[mappedRam].AsShipped, figures[fio].AsShipped, hasTargets: false);
     }

@@ -69,9 +69,16 @@ internal sealed class Strace : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await FinishAsync();
-        _process.Dispose();
-        Directory.Delete(_folder, recursive: true);
+        try
+        {
+            await FinishAsync();
+        }
+        finally
+        {
+            _process.Kill();
+            _process.Dispose();
+            Directory.Delete(_folder, recursive: true);
+        }
     }
 
     private static async Task<Strace> AttachAsync(int tracee, IEnumerable<string> arguments)
