@@ -110,11 +110,8 @@ public sealed class ImageFile : IDisposable
     /// <exception cref="ImageException">The storage failed.</exception>
     internal void ZeroPages(long offset, long length)
     {
-        var errno = Libc.PunchHole(_meta, offset, length);
-        if (errno == Errno.None)
+        if (TryPunch(offset, length))
             return;
-        if (errno is not (Errno.EOPNOTSUPP or Errno.ENOSYS))
-            throw ImageException.FromErrno("fallocate", errno, Path);
         using var zeros = new AlignedBuffer((int)Math.Min(length, 1 << 20));
         zeros.Span.Clear();
         for (long done = 0; done < length; done += zeros.Span.Length)
@@ -122,12 +119,8 @@ public sealed class ImageFile : IDisposable
     }
 
     /// <summary>Gives reserved space back that was not needed. What the file system cannot give back stays reserved.</summary>
-    internal void Release(long offset, long length)
-    {
-        var errno = Libc.PunchHole(_meta, offset, length);
-        if (errno is not (Errno.None or Errno.EOPNOTSUPP or Errno.ENOSYS))
-            throw ImageException.FromErrno("fallocate", errno, Path);
-    }
+    /// <exception cref="ImageException">The storage failed.</exception>
+    internal void Release(long offset, long length) => TryPunch(offset, length);
 
     /// <summary>Makes everything durable that was written before the call, on every description. Never repeat it after a failure.</summary>
     /// <exception cref="ImageException">fsync failed on one of them, or the file was replaced or removed by another.</exception>
@@ -209,6 +202,18 @@ public sealed class ImageFile : IDisposable
     {
         _pages.Dispose();
         _meta.Dispose();
+    }
+
+    /// <summary>Gives a range back; false where the file system cannot.</summary>
+    private bool TryPunch(long offset, long length)
+    {
+        var errno = Libc.PunchHole(_meta, offset, length);
+        return errno switch
+        {
+            Errno.None => true,
+            Errno.EOPNOTSUPP or Errno.ENOSYS => false,
+            _ => throw ImageException.FromErrno("fallocate", errno, Path),
+        };
     }
 
     /// <summary>Removes a partial file that a dead process left; one that a living process holds is not touched.</summary>
