@@ -31,7 +31,10 @@ internal static class ExitCodes
         FailureReason.NoSpace or
         FailureReason.ReadOnlyStorage or
         FailureReason.StorageAccessDenied or
+        FailureReason.StorageStalled or
         FailureReason.StorageError => ExitCode.Storage,
+
+        FailureReason.PausedByOperator => ExitCode.Resumable,
 
         FailureReason.Cancelled => ExitCode.Cancelled,
 

@@ -18,6 +18,16 @@ public sealed record PageCounts(
     public long Total => Dirty + InFlight + Written + Durable;
 }
 
+/// <summary>Pages written, by why they were: repeats counted, so the three add up to the block's normal pages.</summary>
+/// <param name="First">For the first time.</param>
+/// <param name="Redirtied">Again, because the guest changed them.</param>
+/// <param name="Resumed">Again, because an earlier write of them failed or was not known to be durable.</param>
+[GenerateSerializer, Immutable, Alias("distmigrate.WrittenPages")]
+public sealed record WrittenPages(
+    [property: Id(0)] long First,
+    [property: Id(1)] long Redirtied,
+    [property: Id(2)] long Resumed);
+
 /// <summary>What a block does now.</summary>
 [GenerateSerializer, Alias("distmigrate.BlockActivity")]
 public enum BlockActivity
@@ -37,11 +47,14 @@ public enum BlockActivity
     /// <summary>A write or read failed; the error says why.</summary>
     Failed,
 
-    /// <summary>Its bitmaps have been handed to the image and released.</summary>
+    /// <summary>Its shadow bitmap has been handed to the image.</summary>
     Completed,
 
     /// <summary>Cancelled.</summary>
     Cancelled,
+
+    /// <summary>A command on it is under way: its memory is compared with what was written, or its shadow bitmap is handed over.</summary>
+    Syncing,
 }
 
 /// <summary>A RAMBlock at one moment.</summary>
@@ -57,6 +70,8 @@ public enum BlockActivity
 /// <param name="Memory">How its memory is read: shared-file, memfd or private.</param>
 /// <param name="Reason">Why it failed.</param>
 /// <param name="Error">The failure in one sentence; empty when there was none.</param>
+/// <param name="WrittenPages">Its normal pages by why they were written.</param>
+/// <param name="FailedPages">Pages that wait to be written again because a write of them failed or its outcome is not known.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.BlockStatus")]
 public sealed record BlockStatus(
     [property: Id(0)] string Name,
@@ -70,7 +85,9 @@ public sealed record BlockStatus(
     [property: Id(8)] int Iteration,
     [property: Id(9)] string Memory,
     [property: Id(10)] FailureReason Reason,
-    [property: Id(11)] string Error);
+    [property: Id(11)] string Error,
+    [property: Id(12)] WrittenPages WrittenPages,
+    [property: Id(13)] long FailedPages);
 
 /// <summary>Which block command of which migration this is; a command with the same values again changes nothing.</summary>
 /// <param name="MigrationId">The migration.</param>

@@ -96,4 +96,10 @@ public enum FailureReason
 
     /// <summary>A fault of ours.</summary>
     Internal,
+
+    /// <summary>Writes to the storage do not return.</summary>
+    StorageStalled,
+
+    /// <summary>The operator paused the migration.</summary>
+    PausedByOperator,
 }

@@ -27,6 +27,17 @@ public interface IHostGrain : IGrainWithStringKey
     [AlwaysInterleave, Alias("GetStatus")]
     Task<HostStatus> GetStatus();
 
+    /// <summary>Partial images and side files below the storage roots that no migration finished or removed.</summary>
+    /// <exception cref="MigrationException">The storage did not answer in time.</exception>
+    [AlwaysInterleave, Alias("FindLeftovers")]
+    Task<IReadOnlyList<Leftover>> FindLeftovers();
+
+    /// <summary>Removes leftovers that no migration owns.</summary>
+    /// <param name="paths">Paths as <see cref="FindLeftovers"/> gave them.</param>
+    /// <returns>What became of each.</returns>
+    [AlwaysInterleave, Alias("RemoveLeftovers")]
+    Task<IReadOnlyList<Leftover>> RemoveLeftovers(IReadOnlyList<string> paths);
+
     /// <summary>Position of a queued migration, 1 for the next to start; 0 when it is not queued.</summary>
     [AlwaysInterleave, Alias("GetQueuePosition")]
     Task<int> GetQueuePosition(string migrationId);

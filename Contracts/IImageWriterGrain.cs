@@ -25,6 +25,22 @@ public interface IImageWriterGrain : IGrainWithStringKey
     [Alias("Publish")]
     Task<HostReply> Publish(HostCommand command);
 
+    /// <summary>Interrupts an unpublished attempt: the writers stop, the guest gets its run state back, the work done is kept.</summary>
+    [Alias("Suspend")]
+    Task<HostReply> Suspend(HostCommand command);
+
+    /// <summary>Whether the storage takes writes again.</summary>
+    [Alias("Probe")]
+    Task<HostReply> Probe(HostCommand command);
+
+    /// <summary>Takes an interrupted attempt up again, from memory or, after a restart of the silo, from its journal.</summary>
+    [Alias("Resume")]
+    Task<HostReply> Resume(HostCommand command);
+
+    /// <summary>Does once more with the guest of a published image what was asked.</summary>
+    [Alias("TreatGuest")]
+    Task<HostReply> TreatGuest(HostCommand command);
+
     /// <summary>Ends an unpublished attempt: restores the guest's run state and removes the partial image. A published one is left alone.</summary>
     [Alias("Abort")]
     Task<HostReply> Abort(HostCommand command);

@@ -26,6 +26,18 @@ public interface IMigrationGrain : IGrainWithStringKey
     [AlwaysInterleave, Alias("Cancel")]
     Task<MigrationStatus> Cancel();
 
+    /// <summary>Asks to pause: the writers stop, the guest gets its run state back, the work done is kept. Nothing goes on before
+    /// <see cref="Resume"/>. Of no effect on a migration that has ended.</summary>
+    /// <exception cref="MigrationException">No such migration, or one that cannot be paused: a restore, a queued one.</exception>
+    [AlwaysInterleave, Alias("Pause")]
+    Task<MigrationStatus> Pause();
+
+    /// <summary>Goes on at once with a paused migration, or tries again to treat the guest of a published image as asked. Of no
+    /// effect on one that runs.</summary>
+    /// <exception cref="MigrationException">No such migration, or one that has ended.</exception>
+    [AlwaysInterleave, Alias("Resume")]
+    Task<MigrationStatus> Resume();
+
     /// <summary>The migration as it is now. Always answers, also while storage hangs.</summary>
     /// <exception cref="MigrationException">No such migration.</exception>
     [AlwaysInterleave, Alias("GetStatus")]

@@ -10,7 +10,7 @@ namespace DistMigrate.Contracts;
 [Alias("distmigrate.IRamBlockGrain")]
 public interface IRamBlockGrain : IGrainWithStringKey
 {
-    /// <summary>Takes the block into a migration: dirty bitmap all ones, shadow bitmap all zeros.</summary>
+    /// <summary>Takes the block into a migration: dirty bitmap all ones, shadow bitmap all zeros; in a resumed one, as its journal says.</summary>
     [Alias("Setup")]
     Task<BlockStatus> Setup(BlockCommand command);
 
@@ -18,7 +18,7 @@ public interface IRamBlockGrain : IGrainWithStringKey
     [Alias("Iterate")]
     Task<BlockStatus> Iterate(BlockCommand command);
 
-    /// <summary>Brings in the pages that changed since they were read. A stopped guest has none.</summary>
+    /// <summary>Brings in the pages that changed since they were written, before the command's iteration. Ready once that is done.</summary>
     [Alias("SyncDirty")]
     Task<BlockStatus> SyncDirty(BlockCommand command);
 

@@ -27,6 +27,7 @@ public enum HostStep
 /// <param name="GuestState">The guest's run state in QEMU's words, as last seen.</param>
 /// <param name="Notes">What the operator should know beside the outcome.</param>
 /// <param name="IsPublished">Whether the image stands under its final name.</param>
+/// <param name="Trouble">What is wrong with the storage now; null when nothing is.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.HostReply")]
 public sealed record HostReply(
     [property: Id(0)] HostStep Step,
@@ -37,7 +38,8 @@ public sealed record HostReply(
     [property: Id(5)] TimeSpan Downtime,
     [property: Id(6)] string GuestState,
     [property: Id(7)] IReadOnlyList<string> Notes,
-    [property: Id(8)] bool IsPublished)
+    [property: Id(8)] bool IsPublished,
+    [property: Id(9)] StorageTrouble? Trouble = null)
 {
     /// <summary>Says that nothing of the migration is known here.</summary>
     public static HostReply Unknown { get; } =
@@ -48,8 +50,14 @@ public sealed record HostReply(
 /// <param name="Spec">The migration.</param>
 /// <param name="Token">Of the coordinator in charge.</param>
 /// <param name="Slice">How long the call may wait for the work to end before it answers with the state so far.</param>
+/// <param name="Attempt">Tells repeats of a command, of which the outcome is kept, from another try.</param>
+/// <param name="Cause">Why an attempt is suspended.</param>
+/// <param name="HasBegun">Whether the image was open before, so that what was written of it must be there.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.HostCommand")]
 public sealed record HostCommand(
     [property: Id(0)] MigrationSpec Spec,
     [property: Id(1)] FencingToken Token,
-    [property: Id(2)] TimeSpan Slice);
+    [property: Id(2)] TimeSpan Slice,
+    [property: Id(3)] int Attempt = 0,
+    [property: Id(4)] string Cause = "",
+    [property: Id(5)] bool HasBegun = false);

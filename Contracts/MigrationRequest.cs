@@ -50,13 +50,16 @@ public enum DirectIo
 /// <param name="BandwidthLimit">Bytes of guest pages written per second at most; 0 for no limit.</param>
 /// <param name="DirectIo">Whether pages are written past the page cache.</param>
 /// <param name="Overwrite">Whether a published image of that name may be replaced.</param>
+/// <param name="MaxDowntime">How long a fault of the storage may keep the guest stopped while writes are tried again; then the guest
+/// gets its run state back and the migration is paused. Null takes the host's default.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.SaveOptions")]
 public sealed record SaveOptions(
     [property: Id(0)] AfterSave After = AfterSave.Pause,
     [property: Id(1)] int Writers = 0,
     [property: Id(2)] long BandwidthLimit = 0,
     [property: Id(3)] DirectIo DirectIo = DirectIo.Auto,
-    [property: Id(4)] bool Overwrite = false);
+    [property: Id(4)] bool Overwrite = false,
+    [property: Id(5)] TimeSpan? MaxDowntime = null);
 
 /// <summary>Options of a restore.</summary>
 /// <param name="Channels">QEMU's multifd channels, 1 to 64; 0 loads without multifd.</param>

@@ -40,6 +40,7 @@ public sealed record RamCounters(
 /// <param name="Downtime">How long the guest has been, or was, stopped by us.</param>
 /// <param name="GuestState">The guest's run state in QEMU's words, as last seen.</param>
 /// <param name="Notes">What the operator should know beside the outcome, such as what could not be checked.</param>
+/// <param name="Trouble">What is wrong with the storage while writes are tried again or the migration is paused; null when nothing is.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.MigrationStatus")]
 public sealed record MigrationStatus(
     [property: Id(0)] MigrationSpec Spec,
@@ -55,7 +56,8 @@ public sealed record MigrationStatus(
     [property: Id(10)] double BytesPerSecond,
     [property: Id(11)] TimeSpan Downtime,
     [property: Id(12)] string GuestState,
-    [property: Id(13)] IReadOnlyList<string> Notes);
+    [property: Id(13)] IReadOnlyList<string> Notes,
+    [property: Id(14)] StorageTrouble? Trouble = null);
 
 /// <summary>One line of a list of migrations.</summary>
 /// <param name="Spec">What was asked.</param>

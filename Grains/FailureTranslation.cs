@@ -20,6 +20,11 @@ internal static class FailureTranslation
         _ => new MigrationException(FailureReason.Internal, $"A fault of DistMigrate ({e.GetType().Name}): {e.Message} The silo's log has more; please report it."),
     };
 
+    /// <summary>Whether what is done is kept and may go on once the cause is gone.</summary>
+    public static bool IsResumable(FailureReason reason) => reason is FailureReason.NoSpace or FailureReason.ReadOnlyStorage
+        or FailureReason.StorageAccessDenied or FailureReason.StorageError or FailureReason.StorageStalled or FailureReason.SiloRestarted
+        or FailureReason.PausedByOperator;
+
     public static FailureReason ReasonOf(GuestFault fault) => fault switch
     {
         GuestFault.Unreachable => FailureReason.GuestUnreachable,
@@ -50,7 +55,8 @@ internal static class FailureTranslation
         ImageFault.ReadOnly => FailureReason.ReadOnlyStorage,
         ImageFault.AccessDenied => FailureReason.StorageAccessDenied,
         ImageFault.NoDirectIo => FailureReason.InvalidRequest,
-        ImageFault.Storage => FailureReason.StorageError,
+        ImageFault.Storage or ImageFault.Stale => FailureReason.StorageError,
+        ImageFault.Stalled => FailureReason.StorageStalled,
         _ => FailureReason.Internal,
     };
 }

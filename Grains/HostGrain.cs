@@ -19,6 +19,19 @@ internal sealed partial class HostGrain(
 
     private AdmissionQueue Queue => queue.State;
 
+    /// <summary>How long storage may take to tell what is left over: a client waits ten seconds for an answer.</summary>
+    private static readonly TimeSpan StorageLimit = TimeSpan.FromSeconds(8);
+
+    /// <summary>The longest downtime that a save may allow a fault.</summary>
+    private static readonly TimeSpan MostDowntime = TimeSpan.FromHours(1);
+
+    /// <summary>The call to storage under way, one at a time: each may take a thread for good.</summary>
+    private Task _storageCall = Task.CompletedTask;
+
+    /// <summary>Those that wait for storage or a person: they take no place, so that one bad storage does not stop the others' migrations.
+    /// When they go on, more than the limit may run for a while.</summary>
+    private readonly HashSet<string> _parked = [];
+
     /// <summary>How often the queue is compared with what the coordinators say.</summary>
     private static readonly TimeSpan ReconcileEvery = TimeSpan.FromSeconds(2);
 
@@ -33,7 +46,9 @@ internal sealed partial class HostGrain(
         GrainKeys.CheckName("migration", id);
         if (Queue.Find(id) is { } known)
             return known;
-        var spec = new MigrationSpec(id, _options.Name, time.GetUtcNow(), Check(request));
+        request = Check(request);
+        request = request with { ImagePath = await StorageRoots.ResolveAsync(_options.StorageRoots, request.ImagePath, time) };
+        var spec = new MigrationSpec(id, _options.Name, time.GetUtcNow(), request);
         Queue.Add(spec);
         try
         {
@@ -72,13 +87,18 @@ internal sealed partial class HostGrain(
         [.. Queue.Running.Select(spec => spec.Id)], [.. Queue.Queued.Select(spec => spec.Id)],
         [.. _options.Guests.Keys.Order(StringComparer.Ordinal)], _options.StorageRoots));
 
+    public Task<IReadOnlyList<Leftover>> FindLeftovers() => AskStorageAsync((leftovers, limit) => leftovers.FindAsync(limit));
+
+    public Task<IReadOnlyList<Leftover>> RemoveLeftovers(IReadOnlyList<string> paths) =>
+        AskStorageAsync((leftovers, limit) => leftovers.RemoveAsync(paths, limit));
+
     public Task<int> GetQueuePosition(string migrationId) => Task.FromResult(Queue.PositionOf(migrationId));
 
     /// <summary>Starts what the limit allows. The queue is written first: what was started twice starts once.</summary>
     private async Task DispatchAsync()
     {
         List<MigrationSpec> started = [];
-        while (Queue.StartNext(_options.MaxRunning) is { } next)
+        while (Queue.StartNext(_options.MaxRunning + _parked.Count) is { } next)
             started.Add(next);
         await queue.WriteStateAsync();
         foreach (var spec in started)
@@ -89,6 +109,7 @@ internal sealed partial class HostGrain(
     private async Task ReconcileAsync(CancellationToken cancellationToken)
     {
         var freed = false;
+        _parked.IntersectWith(Queue.Running.Select(spec => spec.Id));
         foreach (var spec in Queue.Running.ToArray())
         {
             try
@@ -98,6 +119,10 @@ internal sealed partial class HostGrain(
                     freed |= Queue.Remove(spec.Id);
                 else if (status.Phase == MigrationPhase.Queued)
                     await Migration(spec.Id).Start();
+                if (status.Phase is MigrationPhase.Paused or MigrationPhase.NeedsAttention)
+                    _parked.Add(spec.Id);
+                else
+                    _parked.Remove(spec.Id);
             }
             catch (Exception e) when (e is OrleansException or TimeoutException or MigrationException)
             {
@@ -108,6 +133,39 @@ internal sealed partial class HostGrain(
 
         if (freed || Queue.Queued.Count > 0)
             await DispatchAsync();
+    }
+
+    private async Task<IReadOnlyList<Leftover>> AskStorageAsync(Func<Leftovers, CancellationToken, Task<IReadOnlyList<LeftoverFile>>> call)
+    {
+        using var limit = new CancellationTokenSource(StorageLimit, time);
+        try
+        {
+            while (!_storageCall.IsCompleted)
+                await Task.WhenAny(_storageCall).WaitAsync(limit.Token);
+
+            // Who owns what is asked before the files are looked at: what begins later holds its lock.
+            var files = AskCatalogAndStorageAsync(call, limit.Token);
+            _storageCall = files;
+            return [.. (await files.WaitAsync(limit.Token)).Select(file => new Leftover(
+                file.Path, file.Bytes, file.Changed, file.Migration, file.Guest, file.IsOwned, file.IsRemoved, file.Remark))];
+        }
+        catch (OperationCanceledException) when (limit.IsCancellationRequested)
+        {
+            throw new MigrationException(FailureReason.StorageStalled,
+                $"The storage of host {_options.Name} ({string.Join(", ", _options.StorageRoots)}) did not answer within {StorageLimit.TotalSeconds:0} s. "
+                + "Look at the storage and the host's kernel log, or choose narrower storage roots, then try again.");
+        }
+    }
+
+    private async Task<IReadOnlyList<LeftoverFile>> AskCatalogAndStorageAsync(
+        Func<Leftovers, CancellationToken, Task<IReadOnlyList<LeftoverFile>>> call, CancellationToken cancellationToken)
+    {
+        var shards = await Task.WhenAll(Enumerable.Range(0, CatalogShards.Count).Select(shard => GrainFactory.GetGrain<ICatalogGrain>(shard).List()));
+        var saves = shards.SelectMany(shard => shard)
+            .Where(migration => migration.Spec.Request.Kind == MigrationKind.Save)
+            .Select(migration => new KnownSave(
+                migration.Spec.Id, migration.Spec.Request.Guest, migration.Spec.Request.ImagePath, migration.Phase.ToName(), !migration.Phase.IsEnd()));
+        return await call(new Leftovers(_options.StorageRoots, [.. saves]), cancellationToken);
     }
 
     private IMigrationGrain Migration(string id) => GrainFactory.GetGrain<IMigrationGrain>(id);
@@ -126,7 +184,7 @@ internal sealed partial class HostGrain(
             Check(request.Save ?? throw new MigrationException(FailureReason.InvalidRequest, "A save needs its options."));
         else if (request.Restore is not { Channels: >= 0 and <= 64 })
             throw new MigrationException(FailureReason.InvalidRequest, "The number of channels is 0 to 64.");
-        return request with { QmpPath = qmpPath, ImagePath = new StorageRoots(_options.StorageRoots).Resolve(request.ImagePath) };
+        return request with { QmpPath = qmpPath };
     }
 
     private static void Check(SaveOptions save)
@@ -135,6 +193,8 @@ internal sealed partial class HostGrain(
             throw new MigrationException(FailureReason.InvalidRequest, "The number of writers is 1 to 64.");
         if (save.BandwidthLimit is not 0 and < WriterOptions.LeastBandwidth)
             throw new MigrationException(FailureReason.InvalidRequest, $"The bandwidth limit is at least {WriterOptions.LeastBandwidth / 1024} KiB/s.");
+        if (save.MaxDowntime is { } downtime && (downtime < TimeSpan.Zero || downtime > MostDowntime))
+            throw new MigrationException(FailureReason.InvalidRequest, $"The downtime that a fault may cost is at most {MostDowntime.TotalHours:0} hour.");
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Migration {Id} does not tell how it stands; it is asked again")]

@@ -29,6 +29,19 @@ public sealed class HostOptions
     /// <value>4 by default, measured: fewer leave the disk idle, more gain nothing.</value>
     public int Writers { get; set; } = 4;
 
+    /// <summary>How long a fault of the storage may keep a guest stopped while calls are tried again.</summary>
+    /// <value>10 s by default: longer than a network file system takes to find its server again after a short stall.</value>
+    public TimeSpan MaxDowntime { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long calls to the storage may not return before a migration whose guest runs is paused.</summary>
+    public TimeSpan StallTimeout { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Bytes written after which an fsync epoch closes.</summary>
+    public long EpochBytes { get; set; } = 1L << 30;
+
+    /// <summary>Time after which an fsync epoch closes.</summary>
+    public TimeSpan EpochTime { get; set; } = TimeSpan.FromSeconds(5);
+
     /// <summary>Bytes that one write covers at most.</summary>
     /// <value>1 MiB by default; a multiple of 4096 up to 8 MiB.</value>
     public int ExtentBytes { get; set; } = 1 << 20;

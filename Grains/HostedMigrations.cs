@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Text.Json;
 using DistMigrate.Contracts;
 using DistMigrate.Transfer;
 using Microsoft.Extensions.Hosting;
@@ -38,13 +39,16 @@ internal sealed partial class HostedMigrations(IOptions<HostOptions> options, St
     public HostedLoad GetOrAddLoad(MigrationSpec spec) =>
         _loads.GetOrAdd(spec.Id, _ => new HostedLoad(new LoadAttempt(PlanLoad(spec), _options.RuntimeFolder, time), time, logger));
 
-    /// <summary>Settles what a silo that has ended left of a save: the guest's run state and the partial image, unless it is published.</summary>
-    public async Task<HostReply> SettleSaveAsync(MigrationSpec spec)
+    /// <summary>Settles what a silo that has ended left of a save: the guest gets its run state back, unless the image is published.
+    /// What was saved is kept.</summary>
+    public async Task<HostReply> SettleSaveAsync(MigrationSpec spec) =>
+        HostReply.Unknown with { Step = HostStep.Done, IsPublished = await Stops.SettleAsync(spec.Id, CancellationToken.None) };
+
+    /// <summary>Settles it, and removes what was saved unless it is published.</summary>
+    public async Task<HostReply> RemoveSaveAsync(MigrationSpec spec)
     {
-        var reply = HostReply.Unknown with { Step = HostStep.Done };
-        if (await Stops.SettleAsync(spec.Id, CancellationToken.None))
-            return reply with { IsPublished = true };
-        return SaveAttempt.RemoveLeftovers(PlanSave(spec).ImagePath) is { } note ? reply with { Notes = [note] } : reply;
+        var reply = await SettleSaveAsync(spec);
+        return !reply.IsPublished && SaveAttempt.RemoveLeftovers(PlanSave(spec).ImagePath, spec.Id) is { } note ? reply with { Notes = [note] } : reply;
     }
 
     /// <summary>Forgets a save whose outcome is recorded.</summary>
@@ -73,7 +77,7 @@ internal sealed partial class HostedMigrations(IOptions<HostOptions> options, St
         {
             try
             {
-                await save.AbortAsync(step: null);
+                await save.SuspendAsync();
                 if (_saves.TryRemove(save.Spec.Id, out _))
                     await save.DisposeAsync();
             }
@@ -92,7 +96,7 @@ internal sealed partial class HostedMigrations(IOptions<HostOptions> options, St
     {
         var save = spec.Request.Save ?? new SaveOptions();
         return new SavePlan(
-            spec.Id, spec.Host, spec.Request.Guest, spec.Request.QmpPath!, new StorageRoots(_options.StorageRoots).Resolve(spec.Request.ImagePath),
+            spec.Id, spec.Host, spec.Request.Guest, spec.Request.QmpPath!, spec.Request.ImagePath,
             save.Overwrite,
             save.After switch
             {
@@ -105,20 +109,25 @@ internal sealed partial class HostedMigrations(IOptions<HostOptions> options, St
                 Writers = save.Writers == 0 ? _options.Writers : save.Writers,
                 ExtentBytes = _options.ExtentBytes,
                 BandwidthLimit = save.BandwidthLimit,
+                MaxDowntime = save.MaxDowntime ?? _options.MaxDowntime,
+                StallTimeout = _options.StallTimeout,
+                EpochBytes = _options.EpochBytes,
+                EpochTime = _options.EpochTime,
                 DirectIo = save.DirectIo switch
                 {
                     DirectIo.On => DirectIoChoice.On,
                     DirectIo.Off => DirectIoChoice.Off,
                     _ => DirectIoChoice.Auto,
                 },
-            });
+            },
+            JsonSerializer.Serialize(spec));
     }
 
-    private LoadPlan PlanLoad(MigrationSpec spec)
+    private static LoadPlan PlanLoad(MigrationSpec spec)
     {
         var restore = spec.Request.Restore ?? new RestoreOptions();
         return new LoadPlan(
-            spec.Id, spec.Host, spec.Request.Guest, spec.Request.QmpPath!, new StorageRoots(_options.StorageRoots).Resolve(spec.Request.ImagePath),
+            spec.Id, spec.Host, spec.Request.Guest, spec.Request.QmpPath!, spec.Request.ImagePath,
             restore.Channels, restore.DirectIo == DirectIo.On && restore.Channels > 0, restore.IgnoreClaim, restore.Paused, restore.IgnoreMismatch);
     }
 

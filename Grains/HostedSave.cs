@@ -10,13 +10,16 @@ internal sealed class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimePr
     /// <summary>How long an abort waits for a step that hangs in storage.</summary>
     private static readonly TimeSpan StuckLimit = TimeSpan.FromSeconds(5);
 
+    private int _suspended;
+
     public MigrationSpec Spec { get; } = spec;
 
     public SaveAttempt Attempt { get; } = attempt;
 
     public TokenGate Gate { get; } = new();
 
-    public StepRunner Steps { get; } = new(time, logger);
+    /// <summary>The steps since the last interruption: each of them runs once.</summary>
+    public StepRunner Steps { get; private set; } = new(time, logger);
 
     /// <summary>Runs a step and tells how far it and the whole save are.</summary>
     public async Task<HostReply> RunAsync(string step, Func<CancellationToken, Task> work, TimeSpan slice)
@@ -27,7 +30,30 @@ internal sealed class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimePr
 
     public HostReply Reply(HostStep step, MigrationException? failure = null) => new(
         step, failure?.Reason ?? FailureReason.None, failure?.Message ?? "", Attempt.RamBlocks, Attempt.OtherBytes, Attempt.Downtime,
-        Attempt.GuestState, Attempt.Notes, Attempt.IsPublished);
+        Attempt.GuestState, Attempt.Notes, Attempt.IsPublished, TroubleOf(Attempt.Fault));
+
+    /// <summary>Interrupts the attempt, once for each attempt number: nothing of it goes on, the guest gets its run state back, the
+    /// work done is kept. The steps may be asked for again afterwards.</summary>
+    public async Task<HostReply> RunSuspensionAsync(HostCommand command)
+    {
+        if (_suspended != command.Attempt)
+        {
+            _suspended = command.Attempt;
+            var steps = Steps;
+            Steps = new StepRunner(time, logger);
+            await steps.CancelAsync(except: null, TimeSpan.Zero);
+        }
+
+        var reason = new MigrationException(FailureReason.Cancelled, command.Cause);
+        return await RunAsync($"suspend {command.Attempt}", cancellation => Attempt.SuspendAsync(reason, cancellation), command.Slice);
+    }
+
+    /// <summary>Interrupts the attempt because the silo ends; another silo may take it up again.</summary>
+    public async Task SuspendAsync()
+    {
+        await Steps.CancelAsync(except: null, StuckLimit);
+        await Attempt.SuspendAsync(new MigrationException(FailureReason.SiloRestarted, "The silo ended."), CancellationToken.None);
+    }
 
     /// <summary>Ends the attempt unless it is published: nothing of it goes on, and the guest gets its run state back.</summary>
     public async Task AbortAsync(string? step)
@@ -35,6 +61,10 @@ internal sealed class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimePr
         await Steps.CancelAsync(step, StuckLimit);
         await Attempt.AbortAsync(CancellationToken.None);
     }
+
+    private StorageTrouble? TroubleOf(StorageFault? fault) => fault is null ? null : new StorageTrouble(
+        FailureTranslation.ReasonOf(fault.Fault), fault.Error, fault.Since, fault.Attempts, fault.NextTry,
+        fault.Fault == ImageFault.Stalled ? Attempt.CallsUnderWay : 0);
 
     public async ValueTask DisposeAsync()
     {

@@ -24,12 +24,18 @@ internal sealed partial class MigrationGrain(
     /// <summary>Between two steps: none to speak of, since the calls themselves wait.</summary>
     private static readonly TimeSpan Next = TimeSpan.FromMilliseconds(1);
 
+    /// <summary>The most steps of one tick: a step that is done leads to the next without waiting for the timer.</summary>
+    private const int StepsPerTick = 8;
+
     /// <summary>The longest that a watcher may wait in one call.</summary>
     private static readonly TimeSpan WatchLimit = TimeSpan.FromSeconds(5);
 
     private IGrainTimer? _timer;
     private bool _tookOver;
     private bool _cancelRequested;
+    private bool _pauseRequested;
+    private bool _resumeRequested;
+    private int _probe;
     private long _revision;
     private long _otherBytes;
     private TaskCompletionSource _changed = NewSignal();
@@ -47,7 +53,7 @@ internal sealed partial class MigrationGrain(
     {
         // A later activation begins above every revision that an earlier one gave out.
         _revision = time.GetUtcNow().UtcTicks;
-        if (State.Step is not (MigrationStep.None or MigrationStep.Queued or MigrationStep.Ended))
+        if (State.Step is not (MigrationStep.None or MigrationStep.Queued or MigrationStep.Ended or MigrationStep.NeedsAttention))
             Run();
         return Task.CompletedTask;
     }
@@ -95,6 +101,27 @@ internal sealed partial class MigrationGrain(
             Run();
         }
 
+        Wake();
+        return await GetStatus();
+    }
+
+    public async Task<MigrationStatus> Pause()
+    {
+        if (Spec.Request.Kind != MigrationKind.Save || State.Step == MigrationStep.Queued)
+            throw new MigrationException(FailureReason.InvalidRequest, "Only a save that has begun can be paused. Cancel this migration instead.");
+        _pauseRequested = !State.Phase.IsEnd();
+        _resumeRequested = false;
+        Wake();
+        return await GetStatus();
+    }
+
+    public async Task<MigrationStatus> Resume()
+    {
+        if (Spec is not null && State.Phase.IsEnd())
+            throw new MigrationException(FailureReason.InvalidRequest, $"This migration has ended ({State.Phase.ToName()}), so there is nothing to resume. Start another one.");
+        _pauseRequested = false;
+        _resumeRequested = State.Step is MigrationStep.Suspend or MigrationStep.Paused or MigrationStep.NeedsAttention;
+        Wake();
         return await GetStatus();
     }
 
@@ -104,7 +131,8 @@ internal sealed partial class MigrationGrain(
         var position = State.Step == MigrationStep.Queued ? await QueuePositionAsync(spec.Id) : 0;
         return new MigrationStatus(
             spec, _revision, _cancelRequested && !State.Phase.IsEnd() ? MigrationPhase.Cancelling : State.Phase, State.Reason, State.Message,
-            State.Started, State.Ended, State.PhaseSince, position, State.Ram, State.BytesPerSecond, State.Downtime, State.GuestState, State.Notes);
+            State.Started, State.Ended, State.PhaseSince, position, State.Ram, State.BytesPerSecond, State.Downtime, State.GuestState, State.Notes,
+            State.Trouble);
     }
 
     public async Task<MigrationStatus> WaitForChange(long afterRevision, TimeSpan limit)
@@ -140,12 +168,21 @@ internal sealed partial class MigrationGrain(
 
     private IRamBlockGrain Block(string name) => GrainFactory.GetGrain<IRamBlockGrain>(GrainKeys.RamBlock(Spec.Host, Spec.Request.Guest, name));
 
-    private HostCommand HostCommand() => new(Spec, State.Token!, Slice);
+    private HostCommand HostCommand(int attempt = 0, string cause = "") => new(Spec, State.Token!, Slice, attempt, cause);
 
     private BlockCommand BlockCommand(int iteration = 0) => new(Spec.Id, State.Token!, iteration, Slice);
 
     private void Run() => _timer ??= this.RegisterGrainTimer(
         TickAsync, new GrainTimerCreationOptions { DueTime = TimeSpan.Zero, Period = Next, KeepAlive = true });
+
+    /// <summary>The operator wants something of a migration that waits.</summary>
+    private void Wake()
+    {
+        if (State.Step is MigrationStep.None or MigrationStep.Queued or MigrationStep.Ended)
+            return;
+        Run();
+        _timer!.Change(TimeSpan.Zero, Next);
+    }
 
     private async Task TickAsync(CancellationToken cancellationToken)
     {
@@ -153,15 +190,22 @@ internal sealed partial class MigrationGrain(
         {
             if (!_tookOver)
                 await TakeOverAsync();
-            await StepAsync();
-            if (State.Step == MigrationStep.Ended)
+            MigrationStep step;
+            var steps = 0;
+            do
+            {
+                step = State.Step;
+                await StepAsync();
+            }
+            while (State.Step != step && ++steps < StepsPerTick);
+            if (State.Step is MigrationStep.Ended or MigrationStep.NeedsAttention)
             {
                 _timer?.Dispose();
                 _timer = null;
             }
             else
             {
-                _timer?.Change(Next, Next);
+                _timer?.Change(State.Step == MigrationStep.Paused ? PausedTick : Next, Next);
             }
         }
         catch (MigrationException e) when (e.Reason == FailureReason.Fenced)
@@ -179,7 +223,7 @@ internal sealed partial class MigrationGrain(
             // Another coordinator has written since: Orleans ends this activation.
             throw;
         }
-        catch (Exception e) when (e is OrleansException or TimeoutException || State.Step is MigrationStep.Abort or MigrationStep.Release)
+        catch (Exception e) when (e is OrleansException or TimeoutException || State.Step is MigrationStep.Abort or MigrationStep.Release or MigrationStep.Suspend)
         {
             LogRetry(logger, this.GetPrimaryKeyString(), State.Step, e);
             await WaitForHostAsync(e.Message);
@@ -187,195 +231,8 @@ internal sealed partial class MigrationGrain(
         catch (Exception e)
         {
             var failure = FailureTranslation.Translate(e);
-            await BeginAbortAsync(failure.Reason, failure.Message);
+            await FailAsync(failure.Reason, failure.Message);
         }
-    }
-
-    private async Task StepAsync()
-    {
-        if (_cancelRequested && State.Step is > MigrationStep.Queued and < MigrationStep.Abort)
-        {
-            await BeginAbortAsync(FailureReason.Cancelled, "Cancelled by the operator.");
-            return;
-        }
-
-        switch (State.Step)
-        {
-            case MigrationStep.Open:
-                await OpenAsync();
-                break;
-            case MigrationStep.Stop:
-                if (await DoneAsync(Writer.StopGuest(HostCommand())))
-                {
-                    State.CopyStarted = time.GetUtcNow();
-                    await AllBlocksAsync(block => block.SyncDirty(BlockCommand()));
-                    await EnterAsync(MigrationStep.Copy, MigrationPhase.Active, "Writes the guest's pages.");
-                }
-
-                break;
-            case MigrationStep.Copy:
-                await CopyAsync();
-                break;
-            case MigrationStep.DeviceState:
-                if (await DoneAsync(Writer.TakeDeviceState(HostCommand())))
-                    await EnterAsync(MigrationStep.HandOver, MigrationPhase.Device, "Writes the shadow bitmaps.");
-                break;
-            case MigrationStep.HandOver:
-                await HandOverAsync();
-                break;
-            case MigrationStep.Publish:
-                await PublishAsync();
-                break;
-            case MigrationStep.Load:
-                if (await DoneAsync(Loader.Load(HostCommand())))
-                    await EndAsync(MigrationPhase.Completed, FailureReason.None, LoadedMessage());
-                break;
-            case MigrationStep.Abort:
-                await AbortAsync();
-                break;
-            case MigrationStep.Release:
-                await ReleaseAsync();
-                break;
-        }
-    }
-
-    private async Task OpenAsync()
-    {
-        if (!await DoneAsync(Writer.Open(HostCommand())))
-            return;
-        await AllBlocksAsync(block => block.Setup(BlockCommand()));
-        await EnterAsync(MigrationStep.Stop, MigrationPhase.Active, "Stops the guest.");
-    }
-
-    private async Task CopyAsync()
-    {
-        var blocks = await AllBlocksAsync(block => block.Iterate(BlockCommand(iteration: 1)));
-        if (blocks.FirstOrDefault(block => block.Activity == BlockActivity.Failed) is { } failed)
-            await BeginAbortAsync(failed.Reason, $"RAMBlock {failed.Name}: {failed.Error}");
-        else if (blocks.All(block => block.Activity == BlockActivity.Clean))
-            await EnterAsync(MigrationStep.DeviceState, MigrationPhase.Device, "Takes the device state and syncs the pages.");
-    }
-
-    private async Task HandOverAsync()
-    {
-        var blocks = await AllBlocksAsync(block => block.Complete(BlockCommand()));
-        if (blocks.FirstOrDefault(block => block.Activity == BlockActivity.Failed) is { } failed)
-            await BeginAbortAsync(failed.Reason, $"RAMBlock {failed.Name}: {failed.Error}");
-        else if (blocks.All(block => block.Activity == BlockActivity.Completed))
-            await EnterAsync(MigrationStep.Publish, MigrationPhase.Device, "Writes the tail, checks the image and publishes it.");
-    }
-
-    private async Task PublishAsync()
-    {
-        var reply = await Writer.Publish(HostCommand());
-        Take(reply);
-        if (reply is { Step: HostStep.Failed, IsPublished: true })
-        {
-            State.Notes = [.. State.Notes, reply.Message];
-            await EndAsync(MigrationPhase.Completed, FailureReason.None, "The image is published, but the guest was not treated as asked; see the notes.");
-        }
-        else if (await DoneAsync(Task.FromResult(reply)))
-        {
-            await EndAsync(MigrationPhase.Completed, FailureReason.None, SavedMessage());
-        }
-    }
-
-    private async Task AbortAsync()
-    {
-        if (Spec.Request.Kind == MigrationKind.Save)
-        {
-            var reply = await Writer.Abort(HostCommand());
-            Take(reply);
-            if (reply.Step == HostStep.Working)
-                return;
-            if (reply.IsPublished)
-            {
-                await EndAsync(MigrationPhase.Completed, FailureReason.None, $"{SavedMessage()} It was too late to end it otherwise.");
-                return;
-            }
-
-            if (reply.Step == HostStep.Failed)
-                State.Notes = [.. State.Notes, reply.Message];
-        }
-        else
-        {
-            await Loader.Abort(HostCommand());
-        }
-
-        var phase = State.Reason == FailureReason.Cancelled ? MigrationPhase.Cancelled : MigrationPhase.Failed;
-        await EndAsync(phase, State.Reason, State.Message);
-    }
-
-    private async Task ReleaseAsync()
-    {
-        await Catalog().Record(new MigrationSummary(Spec, State.Phase, State.Reason, State.PhaseSince));
-        if (Spec.Request.Kind == MigrationKind.Save)
-            await Writer.Release(HostCommand());
-        else
-            await Loader.Release(HostCommand());
-        await Host().Ended(Spec.Id);
-        State.Step = MigrationStep.Ended;
-        await SaveAsync();
-    }
-
-    /// <summary>Records the reply of a host; when the step failed, or the silo has lost it, begins the abort.</summary>
-    /// <returns>Whether the step is done.</returns>
-    private async Task<bool> DoneAsync(Task<HostReply> call)
-    {
-        var reply = await call;
-        Take(reply);
-        switch (reply.Step)
-        {
-            case HostStep.Done:
-                return true;
-            case HostStep.Failed:
-                await BeginAbortAsync(reply.Reason, reply.Message);
-                return false;
-            case HostStep.Unknown:
-                await BeginAbortAsync(FailureReason.SiloRestarted,
-                    $"The silo of host {Spec.Host} ended during the migration. The guest's run state was restored; start the migration again.");
-                return false;
-            default:
-                return false;
-        }
-    }
-
-    private void Take(HostReply reply)
-    {
-        if (reply.Step == HostStep.Unknown)
-            return;
-        if (reply.RamBlocks.Count > 0)
-            State.RamBlocks = reply.RamBlocks;
-        State.Downtime = reply.Downtime;
-        State.GuestState = reply.GuestState;
-        State.Notes = reply.Notes;
-        _otherBytes = reply.OtherBytes;
-        State.Ram = State.Ram with { Transferred = State.Blocks.Sum(block => block.WrittenBytes) + _otherBytes };
-        Changed();
-    }
-
-    private async Task<IReadOnlyList<BlockStatus>> AllBlocksAsync(Func<IRamBlockGrain, Task<BlockStatus>> command)
-    {
-        var blocks = await Task.WhenAll(State.RamBlocks.Select(name => command(Block(name))));
-        State.Blocks = blocks;
-        State.Ram = new RamCounters(
-            blocks.Sum(block => block.UsedLength),
-            blocks.Sum(block => block.WrittenBytes) + _otherBytes,
-            blocks.Sum(block => block.Pages.Dirty + block.Pages.InFlight) * 4096,
-            blocks.Sum(block => block.Pages.Durable) * 4096,
-            blocks.Sum(block => block.Duplicate),
-            blocks.Sum(block => block.Normal),
-            State.CopyStarted is null ? 0 : 1);
-        if (State.CopyStarted is { } started && State.Step == MigrationStep.Copy)
-            State.BytesPerSecond = State.Ram.NormalBytes / Math.Max((time.GetUtcNow() - started).TotalSeconds, 1e-3);
-        Changed();
-        return blocks;
-    }
-
-    private async Task BeginAbortAsync(FailureReason reason, string message)
-    {
-        State.Reason = reason;
-        await EnterAsync(MigrationStep.Abort, reason == FailureReason.Cancelled ? MigrationPhase.Cancelling : State.Phase, message);
     }
 
     private async Task EndAsync(MigrationPhase phase, FailureReason reason, string message)
@@ -410,11 +267,11 @@ internal sealed partial class MigrationGrain(
 
     private async Task WaitForHostAsync(string message)
     {
-        if (_cancelRequested && State.Step is MigrationStep.Open or MigrationStep.Load)
+        if (_cancelRequested && IsCancellable(State.Step))
             await BeginAbortAsync(FailureReason.Cancelled, "Cancelled by the operator.");
 
         // Once it ends, the message says why.
-        if (State.Step < MigrationStep.Abort)
+        if (IsCancellable(State.Step))
             State.Message = message;
         Changed();
         _timer?.Change(RetryAfter, Next);
@@ -434,11 +291,9 @@ internal sealed partial class MigrationGrain(
         changed.TrySetResult();
     }
 
+    private Task RecordAsync() => Catalog().Record(new MigrationSummary(Spec, State.Phase, State.Reason, State.PhaseSince));
+
     private ICatalogGrain Catalog() => GrainFactory.GetGrain<ICatalogGrain>(CatalogShards.ShardOf(Spec.Id));
-
-    private string SavedMessage() => $"The image {Spec.Request.ImagePath} is published; the guest is {(State.GuestState.Length > 0 ? State.GuestState : "as it was")}.";
-
-    private string LoadedMessage() => $"QEMU has loaded {Spec.Request.ImagePath}; the guest is {State.GuestState}.";
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Migration {Id} {Phase} ({Reason}): {Outcome}")]
     private static partial void LogEnded(ILogger logger, string id, MigrationPhase phase, FailureReason reason, string outcome);

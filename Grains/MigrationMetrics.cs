@@ -18,7 +18,7 @@ internal sealed class MigrationMetrics : IDisposable
     private readonly HostedMigrations _migrations;
     private readonly Meter _meter;
     private readonly Counter<long> _ended;
-    private readonly ConcurrentDictionary<(string Guest, string RamBlock), (long Bytes, long Errors)> _finished = new();
+    private readonly ConcurrentDictionary<(string Guest, string RamBlock), BlockTotals> _finished = new();
 
     public MigrationMetrics(HostedMigrations migrations, IMeterFactory meters)
     {
@@ -30,6 +30,16 @@ internal sealed class MigrationMetrics : IDisposable
             "Pages of a RAMBlock that are zero and so absent from the image.");
         _meter.CreateObservableCounter("distmigrate.ramblock.written", () => ObserveTotals(total => total.Bytes), "By",
             "Bytes of a RAMBlock's pages given to pwrite.");
+        _meter.CreateObservableCounter("distmigrate.ramblock.written_pages", ObserveWritten, "{page}",
+            "Pages of a RAMBlock written for the first time, again because the guest changed them (redirtied), or again because an earlier write failed or was not known to be durable (resumed).");
+        _meter.CreateObservableGauge("distmigrate.ramblock.failed_pages", () => Observe(now => now.Failed), "{page}",
+            "Pages of a RAMBlock that wait to be written again because a write of them failed or its outcome is not known.");
+        _meter.CreateObservableGauge("distmigrate.save.fsync_epochs", () => ObserveSaves(attempt => attempt.Epochs), "{epoch}",
+            "Fsync epochs that closed well since the save was last taken up.");
+        _meter.CreateObservableGauge("distmigrate.save.journal_size", () => ObserveSaves(attempt => attempt.JournalBytes), "By",
+            "Bytes of the journal of a save under way.");
+        _meter.CreateObservableGauge("distmigrate.save.storage_calls", () => ObserveSaves(attempt => attempt.CallsUnderWay), "{call}",
+            "Calls of a save to its storage that have not returned, stuck ones included.");
         _meter.CreateObservableCounter("distmigrate.ramblock.errors", () => ObserveTotals(total => total.Errors), "{error}",
             "Reads and writes of a RAMBlock's pages that failed.");
         _ended = _meter.CreateCounter<long>("distmigrate.migrations", "{migration}", "Ended migrations; reason is of a closed list.");
@@ -87,16 +97,30 @@ internal sealed class MigrationMetrics : IDisposable
     private IEnumerable<Measurement<long>> Observe(Func<BlockCounters, long> value) =>
         Blocks().Select(block => Of(block.Guest, block.RamBlock, value(block.Now)));
 
-    private List<Measurement<long>> ObserveTotals(Func<(long Bytes, long Errors), long> value)
+    private IEnumerable<Measurement<long>> ObserveSaves(Func<SaveAttempt, long> value) =>
+        _migrations.Saves.Select(save => new Measurement<long>(value(save.Attempt), new KeyValuePair<string, object?>("guest", save.Spec.Request.Guest)));
+
+    private IEnumerable<Measurement<long>> ObserveWritten()
+    {
+        foreach (var ((guest, ramBlock), total) in Totals())
+        {
+            yield return Pages(total.First, "first");
+            yield return Pages(total.Redirtied, "redirtied");
+            yield return Pages(total.Resumed, "resumed");
+
+            Measurement<long> Pages(long count, string kind) => new(count, new("guest", guest), new("ramblock", ramBlock), new("kind", kind));
+        }
+    }
+
+    private IEnumerable<Measurement<long>> ObserveTotals(Func<BlockTotals, long> value) =>
+        Totals().Select(total => Of(total.Key.Guest, total.Key.RamBlock, value(total.Value)));
+
+    private Dictionary<(string Guest, string RamBlock), BlockTotals> Totals()
     {
         var totals = _finished.ToDictionary();
         foreach (var (guest, ramBlock, now) in Blocks())
-        {
-            var before = totals.GetValueOrDefault((guest, ramBlock));
-            totals[(guest, ramBlock)] = (before.Bytes + now.WrittenBytes, before.Errors + now.Errors);
-        }
-
-        return [.. totals.Select(total => Of(total.Key.Guest, total.Key.RamBlock, value(total.Value)))];
+            totals[(guest, ramBlock)] = totals.GetValueOrDefault((guest, ramBlock)).Plus(now);
+        return totals;
     }
 
     private static Measurement<long> Of(string guest, string ramBlock, long value) => new(value, new("guest", guest), new("ramblock", ramBlock));
@@ -107,8 +131,14 @@ internal sealed class MigrationMetrics : IDisposable
         {
             if (save.Attempt.FindBlock(name)?.Snapshot() is not { } now)
                 continue;
-            _finished.AddOrUpdate((save.Spec.Request.Guest, name), (now.WrittenBytes, now.Errors),
-                (_, total) => (total.Bytes + now.WrittenBytes, total.Errors + now.Errors));
+            _finished.AddOrUpdate((save.Spec.Request.Guest, name), default(BlockTotals).Plus(now), (_, total) => total.Plus(now));
         }
+    }
+
+    /// <summary>What was counted of a RAMBlock over all saves.</summary>
+    private readonly record struct BlockTotals(long Bytes, long Errors, long First, long Redirtied, long Resumed)
+    {
+        public BlockTotals Plus(BlockCounters now) => new(
+            Bytes + now.WrittenBytes, Errors + now.Errors, First + now.First, Redirtied + now.Redirtied, Resumed + now.Resumed);
     }
 }

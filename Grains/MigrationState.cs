@@ -40,6 +40,24 @@ internal enum MigrationStep
 
     /// <summary>Nothing is left to do.</summary>
     Ended = 11,
+
+    /// <summary>Save: interrupt the attempt, restore the guest's run state, keep what was written.</summary>
+    Suspend = 12,
+
+    /// <summary>Save: wait until the storage takes writes again, or for the operator.</summary>
+    Paused = 13,
+
+    /// <summary>Save: take the interrupted attempt up again.</summary>
+    Resume = 14,
+
+    /// <summary>Save: find the pages that changed since they were written.</summary>
+    Sync = 15,
+
+    /// <summary>Save: do with the guest of the published image what was asked.</summary>
+    TreatGuest = 16,
+
+    /// <summary>Save: that could not be done; wait for the operator.</summary>
+    NeedsAttention = 17,
 }
 
 /// <summary>The coordinator's persisted state: a few hundred bytes; bitmaps and journals lie beside the image.</summary>
@@ -79,4 +97,19 @@ internal sealed class MigrationState
     [Id(15)] public DateTimeOffset? CopyStarted { get; set; }
 
     [Id(16)] public IReadOnlyList<BlockStatus> Blocks { get; set; } = [];
+
+    /// <summary>Counts the passes over the blocks from 1: one for each time that the copying was begun.</summary>
+    [Id(17)] public int Iteration { get; set; } = 1;
+
+    /// <summary>Counts the interruptions.</summary>
+    [Id(18)] public int Attempt { get; set; }
+
+    /// <summary>Interruptions and probes since pages last became durable.</summary>
+    [Id(19)] public int Failures { get; set; }
+
+    [Id(20)] public DateTimeOffset? NextTry { get; set; }
+
+    [Id(21)] public StorageTrouble? Trouble { get; set; }
+
+    [Id(22)] public long DurableBefore { get; set; }
 }

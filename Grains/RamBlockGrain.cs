@@ -17,7 +17,7 @@ internal sealed partial class RamBlockGrain(HostedMigrations migrations, TimePro
     public Task<BlockStatus> Setup(BlockCommand command)
     {
         var save = Obeyed(command);
-        return Task.FromResult(StatusOf(save.Attempt.SetupBlock(Name)));
+        return Task.FromResult(StatusOf(Block(save)));
     }
 
     public async Task<BlockStatus> Iterate(BlockCommand command)
@@ -29,17 +29,11 @@ internal sealed partial class RamBlockGrain(HostedMigrations migrations, TimePro
         return StatusOf(block);
     }
 
-    public Task<BlockStatus> SyncDirty(BlockCommand command) => Task.FromResult(StatusOf(Block(Obeyed(command))));
+    public Task<BlockStatus> SyncDirty(BlockCommand command) =>
+        RunAsync(command, "sync", BlockActivity.Ready, (save, block) => save.Attempt.SyncDirtyAsync(block));
 
-    public async Task<BlockStatus> Complete(BlockCommand command)
-    {
-        var save = Obeyed(command);
-        var block = Block(save);
-        var (step, failure) = await save.Steps.RunAsync($"complete {Name}", _ => save.Attempt.HandOverAsync(block), command.Slice);
-        return failure is null || step != HostStep.Failed
-            ? StatusOf(block)
-            : StatusOf(block) with { Activity = BlockActivity.Failed, Reason = failure.Reason, Error = failure.Message };
-    }
+    public Task<BlockStatus> Complete(BlockCommand command) =>
+        RunAsync(command, "complete", BlockActivity.Completed, (save, block) => save.Attempt.HandOverAsync(block));
 
     public Task<BlockStatus> Cancel(BlockCommand command)
     {
@@ -55,6 +49,20 @@ internal sealed partial class RamBlockGrain(HostedMigrations migrations, TimePro
     public Task<BlockStatus> GetStatus() => Task.FromResult(
         _migration is not null && migrations.FindSave(_migration)?.Attempt.FindBlock(Name) is { } block ? StatusOf(block) : Idle());
 
+    /// <summary>Runs a step on the block; the status tells by its activity whether it is done, under way (syncing) or failed.</summary>
+    private async Task<BlockStatus> RunAsync(BlockCommand command, string step, BlockActivity done, Func<HostedSave, BlockEngine, Task> work)
+    {
+        var save = Obeyed(command);
+        var block = Block(save);
+        var (state, failure) = await save.Steps.RunAsync($"{step} {Name} {command.Iteration}", _ => work(save, block), command.Slice);
+        return state switch
+        {
+            HostStep.Done => StatusOf(block) with { Activity = done },
+            HostStep.Failed => StatusOf(block) with { Activity = BlockActivity.Failed, Reason = failure!.Reason, Error = failure.Message },
+            _ => StatusOf(block) with { Activity = BlockActivity.Syncing },
+        };
+    }
+
     private HostedSave Obeyed(BlockCommand command)
     {
         var save = migrations.FindSave(command.MigrationId)
@@ -67,7 +75,7 @@ internal sealed partial class RamBlockGrain(HostedMigrations migrations, TimePro
     private BlockEngine Block(HostedSave save) =>
         save.Attempt.FindBlock(Name) ?? throw new InvalidOperationException($"RAMBlock {Name} was not set up.");
 
-    private BlockStatus Idle() => new(Name, BlockActivity.Idle, 0, new PageCounts(0, 0, 0, 0, 0), 0, 0, 0, 0, 0, "", FailureReason.None, "");
+    private BlockStatus Idle() => new(Name, BlockActivity.Idle, 0, new PageCounts(0, 0, 0, 0, 0), 0, 0, 0, 0, 0, "", FailureReason.None, "", new WrittenPages(0, 0, 0), 0);
 
     private BlockStatus StatusOf(BlockEngine block)
     {
@@ -78,7 +86,8 @@ internal sealed partial class RamBlockGrain(HostedMigrations migrations, TimePro
         return new BlockStatus(
             block.Layout.Name, ActivityOf(now.State), block.Layout.UsedLength,
             new PageCounts(now.Dirty, now.InFlight, now.Written, now.Durable, now.Zero), now.Normal, now.Duplicate, now.WrittenBytes,
-            now.Errors, now.Iteration, MemoryOf(block.Memory.Kind), failure?.Reason ?? FailureReason.None, failure?.Message ?? "");
+            now.Errors, now.Iteration, MemoryOf(block.Memory.Kind), failure?.Reason ?? FailureReason.None, failure?.Message ?? "",
+            new WrittenPages(now.First, now.Redirtied, now.Resumed), now.Failed);
     }
 
     private static string MemoryOf(GuestMemoryKind kind) => kind switch

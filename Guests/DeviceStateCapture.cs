@@ -13,16 +13,15 @@ internal sealed class DeviceStateCapture(QmpClient qmp, TimeProvider time)
 
     private static readonly TimeSpan CancelLimit = TimeSpan.FromSeconds(10);
 
-    /// <summary>QMP <c>migrate</c> with <c>x-ignore-shared</c> to one end of a socket pair.</summary>
-    public async Task<DeviceSections> IgnoreSharedAsync(CancellationToken cancellationToken)
+    /// <summary>QMP <c>migrate</c> with <c>x-ignore-shared</c> to one end of a socket pair; null when QEMU lacks that capability.</summary>
+    public async Task<DeviceSections?> TryIgnoreSharedAsync(CancellationToken cancellationToken)
     {
         using var limit = new CancellationTokenSource(Limit, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
         using var events = qmp.Subscribe();
-
-        // No bandwidth limit: the guest stands still.
-        var settings = await MigrationSettings.ApplyAsync(
-            qmp, [StreamFormat.IgnoreSharedCapability], new JsonObject { ["max-bandwidth"] = 0 }, either.Token);
+        var settings = MigrationSettings.ForDeviceState(qmp);
+        if (await settings.TryApplyAsync(either.Token) is not { } before)
+            return null;
         DeviceSections sections;
         try
         {
@@ -31,16 +30,16 @@ internal sealed class DeviceStateCapture(QmpClient qmp, TimeProvider time)
         catch (OperationCanceledException e) when (limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
             var late = new GuestException(GuestFault.TimedOut, $"QEMU did not deliver its device state within {Limit.TotalSeconds:0} s; its migration was cancelled.", e);
-            await settings.RestoreAfterAsync(late);
+            await settings.RestoreAfterAsync(before, late);
             throw late;
         }
         catch (Exception e)
         {
-            await settings.RestoreAfterAsync(e);
+            await settings.RestoreAfterAsync(before, e);
             throw;
         }
 
-        await settings.RestoreAsync();
+        await settings.RestoreAsync(before);
         return sections;
     }
 

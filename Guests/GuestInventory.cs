@@ -66,7 +66,7 @@ internal sealed class GuestInventory(QmpClient qmp, int pid)
     }
 
     /// <summary>All of it.</summary>
-    public async Task<GuestDescription> DescribeAsync(CancellationToken cancellationToken)
+    public async Task<GuestDescription> DescribeAsync(IReadOnlyList<RamBlock> ramBlocks, CancellationToken cancellationToken)
     {
         var cpus = await qmp.ExecuteAsync("query-cpus-fast", null, null, cancellationToken);
         var paths = cpus.Items().Select(c => c.Text("qom-path")).ToList();
@@ -78,7 +78,7 @@ internal sealed class GuestInventory(QmpClient qmp, int pid)
             Machine = await MachineAsync(cancellationToken),
             VcpuCount = paths.Count,
             CpuModel = await TextPropertyAsync(first, "type", cancellationToken),
-            RamBlocks = [.. (await RamBlocksAsync(cancellationToken)).Select(b => new RamBlockDescription(b.Name, b.UsedLength, b.MaxLength))],
+            RamBlocks = [.. ramBlocks.Select(b => new RamBlockDescription(b.Name, b.UsedLength, b.MaxLength))],
             Devices = await DevicesAsync(cancellationToken),
             Disks = await DisksAsync(cancellationToken),
             Arguments = ArgumentRedaction.Redact(ProcessFiles.Arguments(pid)),

@@ -5,9 +5,13 @@ internal static class GuestMemory
 {
     /// <summary>Opens a RAMBlock's memory.</summary>
     /// <exception cref="GuestException">MemoryUnreadable, or Exited.</exception>
-    public static IGuestMemory Open(int pid, RamBlock block)
+    public static IGuestMemory Open(int pid, RamBlock block) => Open(pid, ProcessFiles.Mappings(pid), block);
+
+    /// <summary>Opens a RAMBlock's memory, where the process's mappings have just been read.</summary>
+    /// <exception cref="GuestException">MemoryUnreadable, or Exited.</exception>
+    public static IGuestMemory Open(int pid, List<ProcessMapping> mappings, RamBlock block)
     {
-        var covering = Covering(pid, block);
+        var covering = Covering(pid, mappings, block);
         if (!ProcessMapping.IsOneSharedFile(covering))
             return new PrivateMemory(pid, block);
         var first = covering[0];
@@ -19,9 +23,10 @@ internal static class GuestMemory
     }
 
     /// <summary>What maps the RAMBlock now.</summary>
-    public static IReadOnlyList<ProcessMapping> Covering(int pid, RamBlock block)
+    public static IReadOnlyList<ProcessMapping> Covering(int pid, RamBlock block) => Covering(pid, ProcessFiles.Mappings(pid), block);
+
+    private static IReadOnlyList<ProcessMapping> Covering(int pid, List<ProcessMapping> mappings, RamBlock block)
     {
-        var mappings = ProcessFiles.Mappings(pid);
         if (mappings.Count == 0)
             throw ProcessFiles.Gone(pid);
         var covering = ProcessMapping.Covering(mappings, block.HostAddress, Math.Max(block.UsedLength, 1));

@@ -22,7 +22,9 @@ internal sealed class ImageLoad(QmpClient qmp)
 
         // An image whose run state is "running" would start the guest by itself; this says not to.
         await qmp.ExecuteAsync("stop", null, null, cancellationToken);
-        var settings = await MigrationSettings.ApplyAsync(qmp, capabilities, parameters, cancellationToken);
+        var settings = new MigrationSettings(qmp, capabilities, parameters);
+        var before = await settings.TryApplyAsync(cancellationToken) ?? throw new GuestException(GuestFault.Unsupported,
+            $"QEMU {qmp.QemuVersion} lacks {string.Join(" or ", capabilities)}, so it cannot load an image. Start a QEMU 10.0 or later.");
         MigrationProgress outcome;
         try
         {
@@ -37,7 +39,7 @@ internal sealed class ImageLoad(QmpClient qmp)
                 ? new GuestException(GuestFault.LoadFailed, $"QEMU refused to load {path}: {e.Message} Check that QEMU's user may read it. After a refused or failed load, start a new target.", e) { QmpClass = refused.QmpClass }
                 : e;
             if (!qmp.HasEnded)
-                await settings.RestoreAfterAsync(told);
+                await settings.RestoreAfterAsync(before, told);
             if (ReferenceEquals(told, e))
                 throw;
             throw told;
@@ -47,11 +49,11 @@ internal sealed class ImageLoad(QmpClient qmp)
         {
             var failure = new GuestException(GuestFault.LoadFailed,
                 $"QEMU could not load {path}: {outcome.Error ?? outcome.Status}. Its log (stderr) names the section; compare the target's machine, RAMBlocks and devices with the image's manifest, and start a new target for the next attempt.");
-            await settings.RestoreAfterAsync(failure);
+            await settings.RestoreAfterAsync(before, failure);
             throw failure;
         }
 
-        await settings.RestoreAsync();
+        await settings.RestoreAsync(before);
     }
 
     // The structured form: in a URI, ",offset=" in a file's name would be read as an option.

@@ -1,89 +1,76 @@
+using System.Text.Json;
 using System.Text.Json.Nodes;
+using DistMigrate.MappedRam;
 
 namespace DistMigrate.Guests;
 
 /// <summary>
-/// QEMU's migration capabilities and parameters for one migration of ours, and what they were before: they belong to whoever
-/// manages the guest, so each one that is changed is put back.
+/// QEMU's migration capabilities and parameters as one kind of migration of ours needs them. They belong to whoever manages the
+/// guest, so each one that is changed is put back.
 /// </summary>
-internal sealed class MigrationSettings
+/// <param name="qmp">The guest's monitor.</param>
+/// <param name="capabilities">The capabilities that are on, beside <c>events</c>; every other one is off.</param>
+/// <param name="parameters">The parameters that it needs beside those of every migration of ours.</param>
+internal sealed class MigrationSettings(QmpClient qmp, IReadOnlyList<string> capabilities, JsonObject parameters)
 {
-    private readonly QmpClient _qmp;
-    private readonly JsonArray _capabilitiesBefore = [];
-    private readonly JsonObject _parametersBefore = [];
+    private readonly Dictionary<string, JsonNode> _wanted =
+        parameters.Append(new("tls-creds", "")).Append(new("mode", "normal")).ToDictionary(p => p.Key, p => p.Value!);
 
-    private MigrationSettings(QmpClient qmp) => _qmp = qmp;
+    /// <summary>The settings of <see cref="DeviceStateMethod.IgnoreShared"/>.</summary>
+    public static MigrationSettings ForDeviceState(QmpClient qmp) =>
+        // No bandwidth limit: the guest stands still.
+        new(qmp, [StreamFormat.IgnoreSharedCapability], new JsonObject { ["max-bandwidth"] = 0 });
 
-    /// <summary>Turns on the named capabilities, with <c>events</c>, and every other one off; sets parameters.</summary>
+    /// <summary>What <see cref="TryApplyAsync"/> would change now.</summary>
+    /// <exception cref="GuestException">QEMU did not answer, or in a way that is not known.</exception>
+    public async Task<MigrationSettingsSnapshot> ReadAsync(CancellationToken cancellationToken) => (await TryReadAsync(cancellationToken)).Before;
+
+    /// <summary>Sets everything.</summary>
+    /// <returns>What was changed, as it was before; null when QEMU lacks one of the capabilities, and then nothing is changed.</returns>
     /// <exception cref="GuestException">CommandFailed: QEMU refused; what was changed is put back.</exception>
-    public static async Task<MigrationSettings> ApplyAsync(
-        QmpClient qmp, IReadOnlyList<string> capabilities, JsonObject parameters, CancellationToken cancellationToken)
+    public async Task<MigrationSettingsSnapshot?> TryApplyAsync(CancellationToken cancellationToken)
     {
-        var settings = new MigrationSettings(qmp);
-        var on = new JsonArray();
-        var off = new JsonArray();
-        foreach (var item in (await qmp.ExecuteAsync("query-migrate-capabilities", null, null, cancellationToken)).Items())
-        {
-            var name = item.RequiredText("capability");
-            var state = item.RequiredFlag("state");
-            var wanted = name == "events" || capabilities.Contains(name);
-            if (state == wanted)
-                continue;
-            (wanted ? on : off).Add((JsonNode)Capability(name, wanted));
-            settings._capabilitiesBefore.Add((JsonNode)Capability(name, state));
-        }
-
-        var before = await qmp.ExecuteAsync("query-migrate-parameters", null, null, cancellationToken);
-        var changes = new JsonObject();
-        foreach (var (name, value) in parameters.Append(new("tls-creds", "")).Append(new("mode", "normal")))
-        {
-            // A parameter that this QEMU does not know has no other value than the wanted one to undo.
-            if (!before.TryGetProperty(name, out var old) || JsonNode.DeepEquals(JsonNode.Parse(old.GetRawText()), value))
-                continue;
-            changes[name] = value!.DeepClone();
-            settings._parametersBefore[name] = JsonNode.Parse(old.GetRawText());
-        }
-
+        var (before, isKnown) = await TryReadAsync(cancellationToken);
+        if (!isKnown)
+            return null;
         try
         {
-            // What is on may exclude what is to be on, so off comes first.
-            await settings.SetAsync(off, cancellationToken);
-            await settings.SetAsync(on, cancellationToken);
-            if (changes.Count > 0)
-                await qmp.ExecuteAsync("migrate-set-parameters", changes, null, cancellationToken);
+            await SetCapabilitiesAsync(before.Capabilities.Select(c => (c.Key, !c.Value)), cancellationToken);
+            await SetParametersAsync(before.Parameters.Keys.Select(name => (name, _wanted[name].DeepClone())), cancellationToken);
         }
         catch (Exception e) when (e is GuestException or OperationCanceledException)
         {
-            await settings.RestoreAfterAsync(e);
+            await RestoreAfterAsync(before, e);
             throw;
         }
 
-        return settings;
+        return before;
     }
 
-    /// <summary>Whether QEMU has a capability.</summary>
-    public static async Task<bool> HasCapabilityAsync(QmpClient qmp, string name, CancellationToken cancellationToken) =>
-        (await qmp.ExecuteAsync("query-migrate-capabilities", null, null, cancellationToken)).Items()
-            .Any(item => item.Text("capability") == name);
-
-    /// <summary>Puts everything back. Not cancellable: it is what leaves the guest as it was.</summary>
+    /// <summary>Puts back what <see cref="TryApplyAsync"/> changed. Not cancellable: it is what leaves the guest as it was.</summary>
     /// <exception cref="GuestException">QEMU refused, or is gone.</exception>
-    public async Task RestoreAsync()
+    public async Task RestoreAsync(MigrationSettingsSnapshot before)
     {
-        if (_parametersBefore.Count > 0)
-            await _qmp.ExecuteAsync("migrate-set-parameters", _parametersBefore, null, CancellationToken.None);
-        var off = _capabilitiesBefore.Where(c => !c!["state"]!.GetValue<bool>()).Select(c => c!.DeepClone()).ToArray();
-        var on = _capabilitiesBefore.Where(c => c!["state"]!.GetValue<bool>()).Select(c => c!.DeepClone()).ToArray();
-        await SetAsync(new JsonArray(off), CancellationToken.None);
-        await SetAsync(new JsonArray(on), CancellationToken.None);
+        await SetParametersAsync(before.Parameters.Select(p => (p.Key, JsonNode.Parse(p.Value.GetRawText())!)), CancellationToken.None);
+        await SetCapabilitiesAsync(before.Capabilities.Select(c => (c.Key, c.Value)), CancellationToken.None);
+    }
+
+    /// <summary>Puts back what nobody has changed since: a setting that is no longer ours is another's by now.</summary>
+    /// <exception cref="GuestException">QEMU refused, or is gone.</exception>
+    public async Task RestoreWhatIsOursAsync(MigrationSettingsSnapshot before, CancellationToken cancellationToken)
+    {
+        var others = await ReadAsync(cancellationToken);
+        await RestoreAsync(new MigrationSettingsSnapshot(
+            before.Capabilities.ExceptBy(others.Capabilities.Keys, c => c.Key).ToDictionary(),
+            before.Parameters.ExceptBy(others.Parameters.Keys, p => p.Key).ToDictionary()));
     }
 
     /// <summary>Puts everything back after a failure, which stays the one that is told; a failure of this is noted in its data.</summary>
-    public async Task RestoreAfterAsync(Exception failure)
+    public async Task RestoreAfterAsync(MigrationSettingsSnapshot before, Exception failure)
     {
         try
         {
-            await RestoreAsync();
+            await RestoreAsync(before);
         }
         catch (GuestException e)
         {
@@ -91,11 +78,45 @@ internal sealed class MigrationSettings
         }
     }
 
-    private async Task SetAsync(JsonArray capabilities, CancellationToken cancellationToken)
+    private async Task<(MigrationSettingsSnapshot Before, bool IsKnown)> TryReadAsync(CancellationToken cancellationToken)
     {
-        if (capabilities.Count > 0)
-            await _qmp.ExecuteAsync("migrate-set-capabilities", new JsonObject { ["capabilities"] = capabilities }, null, cancellationToken);
+        var missing = capabilities.ToHashSet();
+        var states = new Dictionary<string, bool>();
+        foreach (var item in (await qmp.ExecuteAsync("query-migrate-capabilities", null, null, cancellationToken)).Items())
+        {
+            var name = item.RequiredText("capability");
+            var state = item.RequiredFlag("state");
+            missing.Remove(name);
+            if (state != (name == "events" || capabilities.Contains(name)))
+                states[name] = state;
+        }
+
+        var reply = await qmp.ExecuteAsync("query-migrate-parameters", null, null, cancellationToken);
+        var values = new Dictionary<string, JsonElement>();
+        foreach (var (name, wanted) in _wanted)
+        {
+            // A parameter that this QEMU does not know has no other value than the wanted one to undo.
+            if (reply.TryGetProperty(name, out var value) && !JsonNode.DeepEquals(JsonNode.Parse(value.GetRawText()), wanted))
+                values[name] = value;
+        }
+
+        return (new MigrationSettingsSnapshot(states, values), missing.Count == 0);
     }
 
-    private static JsonObject Capability(string name, bool state) => new() { ["capability"] = name, ["state"] = state };
+    // What is on may exclude what is to be on, so off comes first.
+    private async Task SetCapabilitiesAsync(IEnumerable<(string Name, bool State)> states, CancellationToken cancellationToken)
+    {
+        foreach (var group in states.GroupBy(s => s.State).OrderBy(g => g.Key))
+        {
+            var list = new JsonArray([.. group.Select(s => new JsonObject { ["capability"] = s.Name, ["state"] = s.State })]);
+            await qmp.ExecuteAsync("migrate-set-capabilities", new JsonObject { ["capabilities"] = list }, null, cancellationToken);
+        }
+    }
+
+    private async Task SetParametersAsync(IEnumerable<(string Name, JsonNode Value)> values, CancellationToken cancellationToken)
+    {
+        var arguments = new JsonObject(values.Select(v => KeyValuePair.Create(v.Name, (JsonNode?)v.Value)));
+        if (arguments.Count > 0)
+            await qmp.ExecuteAsync("migrate-set-parameters", arguments, null, cancellationToken);
+    }
 }

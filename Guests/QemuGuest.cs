@@ -15,6 +15,9 @@ public sealed class QemuGuest : IAsyncDisposable
     // vm_stop drains all block I/O first, which waits for the guest's disks.
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(60);
 
+    // How long QEMU may take to see that nobody reads the migration of a capture whose process has died.
+    private static readonly TimeSpan OrphanLimit = TimeSpan.FromSeconds(10);
+
     private readonly TimeProvider _time;
     private readonly GuestInventory _inventory;
 
@@ -88,24 +91,27 @@ public sealed class QemuGuest : IAsyncDisposable
     }
 
     /// <summary>Stops the vCPUs and waits until they stand and all block I/O has drained. A guest that stands already is left so.</summary>
+    /// <returns>The run state afterwards.</returns>
     /// <exception cref="GuestException">TimedOut after 60 s: QEMU may still stop the guest later, so send <see cref="ContAsync"/>.</exception>
-    public async Task StopAsync(CancellationToken cancellationToken)
+    public async Task<GuestRunState> StopAsync(CancellationToken cancellationToken)
     {
         await Qmp.ExecuteAsync("stop", null, StopLimit, cancellationToken);
-        if ((await QueryRunStateAsync(cancellationToken)) is { Running: true } state)
-            throw new GuestException(GuestFault.CommandFailed, $"QEMU took the stop command, yet the guest is {state.Status}: something else started it again. Look for another client of its monitors.");
+        return await QueryRunStateAsync(cancellationToken) is { Running: false } stopped ? stopped : throw new GuestException(
+            GuestFault.CommandFailed, "QEMU took the stop command, yet the guest runs: something else started it again. Look for another client of its monitors.");
     }
 
     /// <summary>Lets the vCPUs run; takes the disks back after a completed migration.</summary>
+    /// <returns>The run state afterwards.</returns>
     /// <exception cref="GuestException">CommandFailed: QEMU does not start it, most often because a disk is locked by another process;
     /// Unsupported: it waits for an image, and would start by itself after the load.</exception>
-    public async Task ContAsync(CancellationToken cancellationToken)
+    public async Task<GuestRunState> ContAsync(CancellationToken cancellationToken)
     {
         if ((await QueryRunStateAsync(cancellationToken)).Status == "inmigrate")
             throw new GuestException(GuestFault.Unsupported, "The guest waits for an image, so there is nothing to continue yet. Load one first.");
         await Qmp.ExecuteAsync("cont", null, StopLimit, cancellationToken);
-        if ((await QueryRunStateAsync(cancellationToken)) is { Running: false } state)
-            throw new GuestException(GuestFault.CommandFailed, $"QEMU took the cont command, yet the guest is {state.Status}. Look at its log and its disks.");
+        var state = await QueryRunStateAsync(cancellationToken);
+        return state.Running ? state : throw new GuestException(
+            GuestFault.CommandFailed, $"QEMU took the cont command, yet the guest is {state.Status}. Look at its log and its disks.");
     }
 
     /// <summary>The migratable RAMBlocks now, in QEMU's order. used_length of some (ACPI tables) may change while the guest boots.</summary>
@@ -119,7 +125,8 @@ public sealed class QemuGuest : IAsyncDisposable
     /// <summary>Refuses, by questions alone and before the guest is touched, what cannot be saved truly.</summary>
     /// <exception cref="GuestException">Blocked with QEMU's own words; Unsupported (VFIO, virtio-mem, encrypted memory, backup
     /// bitmaps, a guest that waits for an image); Busy; MemoryUnreadable.</exception>
-    public async Task EnsureSavableAsync(CancellationToken cancellationToken) =>
+    /// <returns>The migratable RAMBlocks, all of them readable.</returns>
+    public async Task<IReadOnlyList<RamBlock>> EnsureSavableAsync(CancellationToken cancellationToken) =>
         await new SavableCheck(Qmp, Pid, _inventory).EnsureAsync(await QueryRunStateAsync(cancellationToken), cancellationToken);
 
     /// <summary>Opens a RAMBlock's memory for reading from outside.</summary>
@@ -154,15 +161,57 @@ public sealed class QemuGuest : IAsyncDisposable
         SavableCheck.EnsureNotBlocked(progress);
 
         var capture = new DeviceStateCapture(Qmp, _time);
-        return method == DeviceStateMethod.IgnoreShared && state.Status != "postmigrate"
-            && await MigrationSettings.HasCapabilityAsync(Qmp, StreamFormat.IgnoreSharedCapability, cancellationToken)
-                ? await capture.IgnoreSharedAsync(cancellationToken)
-                : await capture.XenSaveAsync(cancellationToken);
+        var tryIgnoreShared = method == DeviceStateMethod.IgnoreShared && state.Status != "postmigrate";
+        return (tryIgnoreShared ? await capture.TryIgnoreSharedAsync(cancellationToken) : null) ?? await capture.XenSaveAsync(cancellationToken);
+    }
+
+    /// <summary>
+    /// The migration settings of QEMU that <see cref="CaptureDeviceStateAsync"/> would change now. A process that may die during the
+    /// capture keeps them on disk before, so that the next one can put them back.
+    /// </summary>
+    /// <exception cref="GuestException">QEMU did not answer, or in a way that is not known.</exception>
+    public Task<MigrationSettingsSnapshot> ReadMigrationSettingsAsync(CancellationToken cancellationToken) =>
+        MigrationSettings.ForDeviceState(Qmp).ReadAsync(cancellationToken);
+
+    /// <summary>
+    /// Puts back what a capture changed whose process has died. What it did not get to change, or somebody has set since, stays as
+    /// it is, so this may be repeated. Its migration, which fails because nobody reads it, is waited for.
+    /// </summary>
+    /// <param name="before">What <see cref="ReadMigrationSettingsAsync"/> gave before the capture.</param>
+    /// <param name="cancellationToken">Stops the wait.</param>
+    /// <exception cref="GuestException">Busy: a migration is still under way after 10 s, and nothing was changed; CommandFailed,
+    /// TimedOut or Exited. None of these keeps the guest from being continued.</exception>
+    public async Task RestoreMigrationSettingsAsync(MigrationSettingsSnapshot before, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(before);
+        using var limit = new CancellationTokenSource(OrphanLimit, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+        using var events = Qmp.Subscribe();
+        try
+        {
+            if (!(await MigrationProgress.QueryAsync(Qmp, null, either.Token)).IsOver)
+                await MigrationProgress.WaitAsync(Qmp, events, null, either.Token);
+        }
+        catch (OperationCanceledException e) when (limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            throw new GuestException(GuestFault.Busy,
+                $"A migration of this guest is under way, so QEMU's migration settings of before could not be put back: {Describe(before)}. Set them (QMP migrate-set-capabilities, migrate-set-parameters) once it is over.", e);
+        }
+
+        await MigrationSettings.ForDeviceState(Qmp).RestoreWhatIsOursAsync(before, cancellationToken);
     }
 
     /// <summary>How the guest is built, for an image's manifest and for the check before a load.</summary>
     /// <exception cref="GuestException">QEMU did not answer, or in a way that is not known.</exception>
-    public Task<GuestDescription> DescribeAsync(CancellationToken cancellationToken) => _inventory.DescribeAsync(cancellationToken);
+    public async Task<GuestDescription> DescribeAsync(CancellationToken cancellationToken) =>
+        await DescribeAsync(await QueryRamBlocksAsync(cancellationToken), cancellationToken);
+
+    /// <summary>How the guest is built.</summary>
+    /// <param name="ramBlocks">Its RAMBlocks, where they are known already.</param>
+    /// <param name="cancellationToken">Stops the questions.</param>
+    /// <exception cref="GuestException">QEMU did not answer, or in a way that is not known.</exception>
+    public Task<GuestDescription> DescribeAsync(IReadOnlyList<RamBlock> ramBlocks, CancellationToken cancellationToken) =>
+        _inventory.DescribeAsync(ramBlocks, cancellationToken);
 
     /// <summary>
     /// Loads a mapped-ram image into this guest, which waits for one (<c>-incoming defer</c>). It stays stopped. Its memory must be
@@ -220,4 +269,7 @@ public sealed class QemuGuest : IAsyncDisposable
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => Qmp.DisposeAsync();
+
+    private static string Describe(MigrationSettingsSnapshot settings) => string.Join(", ",
+        settings.Capabilities.Select(c => $"{c.Key}={(c.Value ? "on" : "off")}").Concat(settings.Parameters.Select(p => $"{p.Key}={p.Value}")));
 }

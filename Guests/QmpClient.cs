@@ -53,7 +53,7 @@ public sealed class QmpClient : IAsyncDisposable
     /// <param name="socketPath">The unix socket that QEMU's <c>-qmp unix:PATH,server=on,wait=off</c> listens on.</param>
     /// <param name="time">Where limits take their time from.</param>
     /// <param name="cancellationToken">Stops the attempt.</param>
-    /// <exception cref="GuestException">Unreachable, NotQmp (something else answered, or nothing within 3 s), or Exited.</exception>
+    /// <exception cref="GuestException">Unreachable, NotQmp (something else answered, or no greeting came within 3 s), or Exited.</exception>
     public static async Task<QmpClient> ConnectAsync(string socketPath, TimeProvider time, CancellationToken cancellationToken)
     {
         var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
@@ -193,6 +193,11 @@ public sealed class QmpClient : IAsyncDisposable
         {
             while (!_incoming.TryTake(out greeting))
                 await ReceiveAsync(either.Token);
+        }
+        catch (GuestException e) when (e.Fault == GuestFault.Exited)
+        {
+            throw new GuestException(GuestFault.NotQmp,
+                $"What listens on {_socketPath} closed the connection without a QMP greeting. Check that it is QEMU's -qmp socket and that QEMU still runs.", e);
         }
         catch (OperationCanceledException) when (limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {

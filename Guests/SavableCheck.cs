@@ -6,8 +6,9 @@ namespace DistMigrate.Guests;
 internal sealed class SavableCheck(QmpClient qmp, int pid, GuestInventory inventory)
 {
     /// <summary>Refuses guests that cannot be saved.</summary>
+    /// <returns>The migratable RAMBlocks, all of them readable.</returns>
     /// <exception cref="GuestException">Unsupported, Busy, Blocked, or MemoryUnreadable, each with what to do.</exception>
-    public async Task EnsureAsync(GuestRunState state, CancellationToken cancellationToken)
+    public async Task<IReadOnlyList<RamBlock>> EnsureAsync(GuestRunState state, CancellationToken cancellationToken)
     {
         EnsureRunState(state);
         var progress = await MigrationProgress.QueryAsync(qmp, null, cancellationToken);
@@ -17,7 +18,9 @@ internal sealed class SavableCheck(QmpClient qmp, int pid, GuestInventory invent
         EnsureDevices(await inventory.DevicesAsync(cancellationToken));
         await EnsureNotConfidentialAsync(cancellationToken);
         await EnsureNoDirtyBitmapsAsync(cancellationToken);
-        EnsureReadable(await inventory.RamBlocksAsync(cancellationToken));
+        var blocks = await inventory.RamBlocksAsync(cancellationToken);
+        EnsureReadable(blocks);
+        return blocks;
     }
 
     /// <summary>Refuses what QEMU says it cannot migrate; <c>xen-save-devices-state</c> does not ask this and crashes.</summary>
@@ -89,9 +92,10 @@ internal sealed class SavableCheck(QmpClient qmp, int pid, GuestInventory invent
     private void EnsureReadable(IReadOnlyList<RamBlock> blocks)
     {
         Span<byte> probe = stackalloc byte[1];
+        var mappings = ProcessFiles.Mappings(pid);
         foreach (var block in blocks)
         {
-            using var memory = GuestMemory.Open(pid, block);
+            using var memory = GuestMemory.Open(pid, mappings, block);
             if (block.UsedLength > 0)
                 memory.Read(0, probe);
         }

@@ -39,7 +39,7 @@ internal sealed partial class SiloApplication : IAsyncDisposable
         builder.Configuration.Sources.Clear();
         if (arguments.ConfigFile is not null)
             builder.Configuration.AddJsonFile(arguments.ConfigFile, optional: false);
-        builder.Configuration.AddEnvironmentVariables();
+        builder.Configuration.AddInMemoryCollection(SiloEnvironment.Settings(Environment.GetEnvironmentVariables()));
         var settings = builder.Configuration.Get<SiloSettings>() ?? new SiloSettings();
         settings.Check();
 

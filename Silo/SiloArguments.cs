@@ -16,7 +16,7 @@ internal sealed record SiloArguments(string StateFolder, bool Background, string
           --config FILE    JSON configuration (default: /etc/distmigrate/silo.json where it exists)
           --background     leave the terminal, log to FOLDER/silo.log, end after ten idle minutes
 
-        Every setting can also be given by the environment, such as Storage__Roots__0=/srv/images.
+        Every setting can also be given by the environment, such as DISTMIGRATE_Storage__Roots__0=/srv/images.
         """;
 
     private const string DefaultConfigFile = "/etc/distmigrate/silo.json";

@@ -4,7 +4,7 @@ using HostOptions = DistMigrate.Grains.HostOptions;
 
 namespace DistMigrate.Silo;
 
-/// <summary>The silo's configuration: JSON file, then environment.</summary>
+/// <summary>The silo's configuration: JSON file, then environment (<see cref="SiloEnvironment"/>).</summary>
 internal sealed class SiloSettings
 {
     /// <summary>The host's name in the cluster.</summary>
@@ -46,6 +46,10 @@ internal sealed class SiloSettings
         MaxRunning = Limits.MaxRunning,
         Writers = Limits.Writers,
         ExtentBytes = Limits.ExtentBytes,
+        MaxDowntime = Limits.MaxDowntime,
+        StallTimeout = Limits.StallTimeout,
+        EpochBytes = Limits.EpochBytes,
+        EpochTime = Limits.EpochTime,
     };
 
     /// <exception cref="InvalidOperationException">A value makes no sense; the message names it.</exception>
@@ -68,6 +72,17 @@ internal sealed class SiloSettings
             throw new InvalidOperationException($"Limits:Writers is {Limits.Writers}; it is 1 to 64.");
         if (Limits.ExtentBytes is < 4096 or > 8 << 20 || Limits.ExtentBytes % 4096 != 0)
             throw new InvalidOperationException($"Limits:ExtentBytes is {Limits.ExtentBytes}; it is a multiple of 4096 from 4096 to 8388608.");
+        CheckTime(nameof(Limits.MaxDowntime), Limits.MaxDowntime);
+        CheckTime(nameof(Limits.StallTimeout), Limits.StallTimeout);
+        CheckTime(nameof(Limits.EpochTime), Limits.EpochTime);
+        if (Limits.EpochBytes < 1 << 20)
+            throw new InvalidOperationException($"Limits:EpochBytes is {Limits.EpochBytes}; it is at least 1048576.");
+    }
+
+    private static void CheckTime(string name, TimeSpan value)
+    {
+        if (value < TimeSpan.FromMilliseconds(100) || value > TimeSpan.FromHours(1))
+            throw new InvalidOperationException($"Limits:{name} is {value}; it is 00:00:00.1 to 01:00:00.");
     }
 
     private static void CheckPort(string name, int port)
@@ -101,4 +116,16 @@ internal sealed class LimitSettings
 
     /// <summary>Bytes that one write covers at most.</summary>
     public int ExtentBytes { get; set; } = 1 << 20;
+
+    /// <summary>How long a fault of the storage may keep a guest stopped while calls are tried again.</summary>
+    public TimeSpan MaxDowntime { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long calls to the storage may not return before a save whose guest is not kept stopped by it is paused.</summary>
+    public TimeSpan StallTimeout { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Bytes written after which an fsync epoch closes.</summary>
+    public long EpochBytes { get; set; } = 1L << 30;
+
+    /// <summary>Time after which an fsync epoch closes.</summary>
+    public TimeSpan EpochTime { get; set; } = TimeSpan.FromSeconds(5);
 }

@@ -1,5 +1,7 @@
+using System.IO.Hashing;
 using DistMigrate.Guests;
 using DistMigrate.MappedRam;
+using DistMigrate.MappedRam.Journal;
 
 namespace DistMigrate.Transfer;
 
@@ -10,17 +12,20 @@ namespace DistMigrate.Transfer;
 /// </summary>
 public sealed class BlockEngine : IDisposable
 {
-    /// <summary>Pages whose space is reserved by one call: 64 MiB. One call per extent costs more than it gains.</summary>
-    private const long ReservationPages = 16384;
-
     /// <summary>Zero pages between two runs that are written, or reserved, along with them: one larger write is faster than two.</summary>
     internal const int GapPages = 16;
+
+    /// <summary>Pages of a run whose space is reserved before it is written; a call for each smaller one costs more than it gains.</summary>
+    private const long ReservationPages = 256;
 
     private readonly Lock _gate = new();
     private readonly PageHashes _hashes;
 
-    // Durable is what is in none of the other three.
+    // Durable is what is in none of the others.
     private PageBitmap _dirty;
+
+    // Dirty, but their hash stands in the journal: not taken before the journal says durably that it no longer holds.
+    private PageBitmap _held;
     private PageBitmap _inFlight;
     private PageBitmap _written;
 
@@ -38,15 +43,27 @@ public sealed class BlockEngine : IDisposable
     // Pages whose place is reserved but not written.
     private PageBitmap _reserved;
 
-    // Chunks of which the dirty pages' places were reserved in this iteration.
-    private readonly PageBitmap _reservedChunks;
+    // Pages whose hash, or being zero, stands in the journal.
+    private PageBitmap _recorded;
+
+    // Pages of which a write came to its end before.
+    private PageBitmap _seen;
+
+    // Dirty because a write failed or its outcome is not known, not because the guest wrote.
+    private PageBitmap _failed;
+
+    // In flight when an fsync failed: once the write has returned, nobody knows whether it is on storage.
+    private PageBitmap _lost;
 
     private long _dirtyCount;
+    private long _heldCount;
     private long _inFlightCount;
     private long _writtenCount;
     private long _closingCount;
     private long _zeroCount;
-    private long _normal;
+    private long _first;
+    private long _redirtied;
+    private long _resumed;
     private long _duplicate;
     private long _writtenBytes;
     private long _errors;
@@ -62,7 +79,9 @@ public sealed class BlockEngine : IDisposable
     /// <summary>Sets a block up: every page dirty, none present in the file.</summary>
     /// <param name="layout">Where its pages lie in the image.</param>
     /// <param name="memory">Where they are read from; owned from now on.</param>
-    internal BlockEngine(RamBlockLayout layout, IGuestMemory memory)
+    /// <param name="resumed">Whether an earlier process wrote to its place in the file; what of it is durable comes by
+    /// <see cref="Adopt"/>.</param>
+    internal BlockEngine(RamBlockLayout layout, IGuestMemory memory, bool resumed = false)
     {
         Layout = layout;
         Memory = memory;
@@ -72,9 +91,13 @@ public sealed class BlockEngine : IDisposable
         _written = new PageBitmap(pages);
         _dirtiedAgain = new PageBitmap(pages);
         _shadow = new PageBitmap(pages);
-        _onFile = new PageBitmap(pages);
+        _onFile = resumed ? PageBitmap.AllSet(pages) : new PageBitmap(pages);
+        _failed = resumed ? PageBitmap.AllSet(pages) : new PageBitmap(pages);
+        _lost = new PageBitmap(pages);
         _reserved = new PageBitmap(pages);
-        _reservedChunks = new PageBitmap(((pages - 1) / ReservationPages) + 1);
+        _held = new PageBitmap(pages);
+        _recorded = new PageBitmap(pages);
+        _seen = new PageBitmap(pages);
         _hashes = new PageHashes(pages);
         _dirtyCount = pages;
     }
@@ -96,16 +119,27 @@ public sealed class BlockEngine : IDisposable
         }
     }
 
+    /// <summary>Bytes of pages given to pwrite so far.</summary>
+    internal long WrittenBytes
+    {
+        get
+        {
+            lock (_gate)
+                return _writtenBytes;
+        }
+    }
+
     /// <summary>The block as it is now.</summary>
     public BlockCounters Snapshot()
     {
         lock (_gate)
         {
+            var dirty = _dirtyCount + _heldCount;
             var written = _writtenCount + _closingCount;
-            var durable = Layout.PageCount - _dirtyCount - _inFlightCount - written;
+            var durable = Layout.PageCount - dirty - _inFlightCount - written;
             return new BlockCounters(
-                _state, _dirtyCount, _inFlightCount, written, durable, _zeroCount, _normal, _duplicate, _writtenBytes,
-                _errors, _lateWrites, _iteration, _error);
+                _state, dirty, _inFlightCount, written, durable, _zeroCount, _first, _redirtied, _resumed, _duplicate, _writtenBytes,
+                _errors, _lateWrites, _iteration, _failed.CountRange(new PageRun(0, _failed.PageCount)), _error);
         }
     }
 
@@ -123,9 +157,12 @@ public sealed class BlockEngine : IDisposable
                     continue;
                 }
 
-                if (!_dirty.Set(page))
+                if (_dirty[page] || _held[page])
                     continue;
-                _dirtyCount++;
+                if (_recorded[page])
+                    _heldCount += _held.Set(page) ? 1 : 0;
+                else
+                    _dirtyCount += _dirty.Set(page) ? 1 : 0;
                 _zeroCount -= _shadow[page] ? 0 : 1;
                 if (_written.Clear(page))
                     _writtenCount--;
@@ -133,50 +170,64 @@ public sealed class BlockEngine : IDisposable
                     _closingCount--;
             }
 
-            if (_state == BlockState.Clean && _dirtyCount > 0)
+            if (_state is BlockState.Clean or BlockState.Completed && _dirtyCount + _heldCount > 0)
                 _state = BlockState.Ready;
         }
     }
 
-    /// <summary>Hands the shadow bitmap over, in the file's form, and releases the memory of both bitmaps.</summary>
+    /// <summary>Hands the shadow bitmap over, in the file's form. No page is taken any more, unless one becomes dirty because the
+    /// publication failed and the guest went on.</summary>
     /// <returns>The bitmap's bytes, and one digest over the hashes of the pages that are present.</returns>
-    /// <exception cref="InvalidOperationException">A page is not durable, or the bitmap was handed over before.</exception>
+    /// <exception cref="InvalidOperationException">A page is not durable.</exception>
     internal (byte[] Bitmap, UInt128 Digest) HandOver()
     {
         lock (_gate)
         {
             ThrowIfReleased();
-            if (_dirtyCount + _inFlightCount + _writtenCount + _closingCount > 0)
+            if (_dirtyCount + _heldCount + _inFlightCount + _writtenCount + _closingCount > 0)
                 throw new InvalidOperationException($"RAMBlock {Layout.Name} has pages that are not durable.");
             var bitmap = new byte[Layout.BitmapLength];
             _shadow.CopyTo(bitmap);
             var digest = _hashes.Digest(_shadow);
             _state = BlockState.Completed;
-            ReleaseBitmaps();
             return (bitmap, digest);
         }
     }
 
     /// <summary>Starts or goes on with an iteration. The same one again changes nothing; after a failure the next number tries again.</summary>
-    internal void BeginIteration(int iteration)
+    /// <param name="iteration">Its number.</param>
+    /// <param name="again">Whether a finished one of that number goes on, since pages of it were lost.</param>
+    internal void BeginIteration(int iteration, bool again = false)
     {
         lock (_gate)
         {
             ThrowIfReleased();
-            if (_state == BlockState.Iterating || (_iteration == iteration && _state is BlockState.Clean or BlockState.Failed))
+            if (_state == BlockState.Iterating || (!again && _iteration == iteration && _state is BlockState.Clean or BlockState.Failed or BlockState.Completed))
                 return;
             _iteration = iteration;
             _error = null;
             _cursor = 0;
             _scanDue = true;
-            _reservedChunks.ClearAll();
             _state = BlockState.Iterating;
             if (_settled.Task.IsCompleted)
                 _settled = NewSignal();
         }
     }
 
-    /// <summary>Stops handing out pages; <see cref="Settled"/> ends once the writes under way have returned.</summary>
+    /// <summary>Stops handing out pages until another iteration begins; <see cref="Settled"/> ends once the writes under way have returned.</summary>
+    internal void Interrupt(Exception reason)
+    {
+        lock (_gate)
+        {
+            if (_state != BlockState.Iterating)
+                return;
+            _state = BlockState.Failed;
+            _error = reason;
+            SettleIfIdle();
+        }
+    }
+
+    /// <summary>Stops handing out pages for good; <see cref="Settled"/> ends once the writes under way have returned.</summary>
     public void Cancel()
     {
         lock (_gate)
@@ -194,20 +245,17 @@ public sealed class BlockEngine : IDisposable
     /// </summary>
     /// <param name="extentPages">Pages per extent; a run never crosses a multiple of it, so that writes stay aligned to it.</param>
     /// <param name="run">The pages.</param>
-    /// <param name="reserve">Runs whose space the caller reserves before it writes; null when that was done for this part of the block.</param>
     /// <returns>False when there is nothing to take now.</returns>
-    internal bool TryTake(int extentPages, out PageRun run, out IReadOnlyList<PageRun>? reserve)
+    internal bool TryTake(int extentPages, out PageRun run)
     {
         lock (_gate)
         {
             run = default;
-            reserve = null;
             if (_state != BlockState.Iterating || _scanDue)
                 return false;
             if (!_dirty.TryFindSetRun(_cursor, extentPages, out run) && !_dirty.TryFindSetRun(0, extentPages, out run))
                 return false;
             run = run with { Count = Math.Min(run.Count, extentPages - (run.First % extentPages)) };
-            reserve = TakeReservation(run.First / ReservationPages);
             _cursor = run.End;
             _dirty.ClearRange(run);
             _dirtyCount -= run.Count;
@@ -218,8 +266,8 @@ public sealed class BlockEngine : IDisposable
     }
 
     /// <summary>
-    /// Settles the dirty pages of which the memory's owner knows that they are zero without reading them. Done by the first
-    /// writer of an iteration; the others wait for it.
+    /// Settles the dirty pages of which the memory's owner knows that they are zero without reading them, and reserves space for
+    /// the others. Done by the first writer of an iteration; the others wait for it.
     /// </summary>
     /// <returns>False when there is nothing to scan.</returns>
     internal bool TryScan(ImageFile image)
@@ -244,6 +292,8 @@ public sealed class BlockEngine : IDisposable
             holes = Except(scanned, Memory.DataRuns());
             foreach (var hole in holes)
                 ZeroOnFile(hole, image);
+            foreach (var run in Reserve(Except(scanned, holes)))
+                image.Allocate(Layout.PagesOffset + run.Offset, run.Length);
         }
         catch (Exception e)
         {
@@ -261,6 +311,8 @@ public sealed class BlockEngine : IDisposable
                 _shadow.ClearRange(hole);
                 _onFile.ClearRange(hole);
                 _duplicate += hole.Count;
+                _seen.SetRange(hole);
+                _failed.ClearRange(hole);
                 Land(hole);
             }
 
@@ -305,6 +357,9 @@ public sealed class BlockEngine : IDisposable
                 var page = extent.Run.First + i;
                 if (extent.IsZero(i))
                 {
+                    // Between pages that were written it was written along with them.
+                    if (extent.WrittenBytes > 0 && !_onFile[page])
+                        _reserved.Set(page);
                     _shadow.Clear(page);
                     _onFile.Clear(page);
                     _duplicate++;
@@ -315,9 +370,17 @@ public sealed class BlockEngine : IDisposable
                     _onFile.Set(page);
                     _reserved.Clear(page);
                     _hashes[page] = extent.Hashes[i];
-                    _normal++;
+                    if (_failed[page])
+                        _resumed++;
+                    else if (_seen[page])
+                        _redirtied++;
+                    else
+                        _first++;
                 }
             }
+
+            _seen.SetRange(extent.Run);
+            _failed.ClearRange(extent.Run);
 
             Land(extent.Run);
             _writtenBytes += extent.WrittenBytes;
@@ -333,6 +396,7 @@ public sealed class BlockEngine : IDisposable
             if (RefuseLate())
                 return;
             _onFile.SetRange(run);
+            _failed.SetRange(run);
             ReturnToDirty(run);
             FailLocked(error);
             SettleIfIdle();
@@ -357,15 +421,27 @@ public sealed class BlockEngine : IDisposable
 
     /// <summary>Ends the epoch: durable after a good fsync. After a failed one every page written since the last good one is
     /// dirty, since nobody can tell which of them were lost.</summary>
-    internal void EndEpoch(bool durable)
+    /// <returns>The pages that became durable: to be recorded in the journal before <see cref="ReleaseHeld"/> is called next.</returns>
+    internal IReadOnlyList<PageRun> EndEpoch(bool durable)
     {
         lock (_gate)
         {
+            IReadOnlyList<PageRun> recorded = [];
             if (_released || _closing is null)
-                return;
-            if (!durable)
+                return recorded;
+            if (durable)
+            {
+                recorded = SetRuns(_closing, new PageRun(0, Layout.PageCount), gap: 0);
+                _recorded.Or(_closing);
+            }
+            else
             {
                 _written.Or(_closing);
+                _failed.Or(_written);
+
+                // Where a zero page was punched, what stood there before may stand there still.
+                _onFile.Or(_written);
+                _lost.Or(_inFlight);
                 _dirty.Or(_written);
                 _dirtyCount += _closingCount + _writtenCount;
                 _zeroCount -= SetRuns(_written, new PageRun(0, Layout.PageCount), gap: 0).Sum(Zeros);
@@ -378,6 +454,162 @@ public sealed class BlockEngine : IDisposable
 
             _closing = null;
             _closingCount = 0;
+            return recorded;
+        }
+    }
+
+    /// <summary>What was written since the last good fsync is not known to be there: those pages are dirty again.</summary>
+    internal void LoseUnsynced()
+    {
+        lock (_gate)
+        {
+            _closing ??= new PageBitmap(Layout.PageCount);
+            EndEpoch(durable: false);
+        }
+    }
+
+    /// <summary>Dirty pages that wait for their hashes in the journal to be invalidated.</summary>
+    internal IReadOnlyList<PageRun> HeldPages()
+    {
+        lock (_gate)
+            return SetRuns(_held, new PageRun(0, _held.PageCount), gap: 0);
+    }
+
+    /// <summary>Lets pages be written whose hashes in the journal are durably invalid.</summary>
+    internal void ReleaseHeld(IReadOnlyList<PageRun> runs)
+    {
+        lock (_gate)
+        {
+            foreach (var run in runs)
+            {
+                _recorded.ClearRange(run);
+                var released = _held.ClearRange(run);
+                _heldCount -= released;
+                _dirtyCount += released;
+                _dirty.SetRange(run);
+            }
+        }
+    }
+
+    /// <summary>Takes over what an earlier process made durable and recorded.</summary>
+    /// <param name="run">The pages.</param>
+    /// <param name="hashes">The hash of each; empty for zero pages.</param>
+    internal void Adopt(PageRun run, ReadOnlySpan<UInt128> hashes)
+    {
+        lock (_gate)
+        {
+            _dirtyCount -= _dirty.ClearRange(run);
+            _recorded.SetRange(run);
+            _seen.SetRange(run);
+            _failed.ClearRange(run);
+            if (hashes.IsEmpty)
+            {
+                _shadow.ClearRange(run);
+                _onFile.ClearRange(run);
+                _zeroCount += run.Count;
+                return;
+            }
+
+            _shadow.SetRange(run);
+            for (var i = 0; i < run.Count; i++)
+                _hashes[run.First + i] = hashes[i];
+        }
+    }
+
+    /// <summary>Takes back what was adopted of pages that the earlier process was about to overwrite.</summary>
+    internal void Disown(PageRun run)
+    {
+        lock (_gate)
+        {
+            _zeroCount -= SetRuns(_recorded, run, gap: 0).Sum(Zeros);
+            _recorded.ClearRange(run);
+            _shadow.ClearRange(run);
+            _seen.ClearRange(run);
+            _onFile.SetRange(run);
+            _failed.SetRange(run);
+            _dirtyCount += _dirty.SetRange(run);
+        }
+    }
+
+    /// <summary>The pages whose content in the file is known: written or durable, and not dirty.</summary>
+    internal PageBitmap SettledPages()
+    {
+        lock (_gate)
+        {
+            var settled = PageBitmap.AllSet(Layout.PageCount);
+            foreach (var run in Unsettled())
+                settled.ClearRange(run);
+            return settled;
+        }
+
+        IEnumerable<PageRun> Unsettled() => new[] { _dirty, _held, _inFlight }
+            .SelectMany(pages => SetRuns(pages, new PageRun(0, Layout.PageCount), gap: 0));
+    }
+
+    /// <summary>The pages of which the file should hold the content, by their hashes.</summary>
+    internal PageBitmap PresentPages()
+    {
+        var present = SettledPages();
+        lock (_gate)
+        {
+            var absent = PageBitmap.AllSet(Layout.PageCount);
+            foreach (var run in SetRuns(_shadow, new PageRun(0, Layout.PageCount), gap: 0))
+                absent.ClearRange(run);
+            foreach (var run in SetRuns(absent, new PageRun(0, Layout.PageCount), gap: 0))
+                present.ClearRange(run);
+        }
+
+        return present;
+    }
+
+    /// <summary>Brings in pages that the storage has lost.</summary>
+    internal void MarkLost(PageRun run)
+    {
+        lock (_gate)
+        {
+            MarkDirty(run);
+            _failed.SetRange(run);
+            _onFile.SetRange(run);
+        }
+    }
+
+    /// <summary>Finds the pages whose content differs from what was written of them.</summary>
+    /// <param name="run">Settled pages.</param>
+    /// <param name="content">Their content elsewhere; empty when it is known to be zero.</param>
+    internal IReadOnlyList<PageRun> FindChanged(PageRun run, ReadOnlySpan<byte> content)
+    {
+        List<PageRun> changed = [];
+        for (var i = 0; i < run.Count; i++)
+        {
+            var page = run.First + i;
+            var bytes = content.IsEmpty ? content : content.Slice(i * Page.Size, Page.Size);
+            if (IsAsWritten(page, bytes))
+                continue;
+            if (changed.Count > 0 && changed[^1].End == page)
+                changed[^1] = changed[^1] with { Count = changed[^1].Count + 1 };
+            else
+                changed.Add(new PageRun(page, 1));
+        }
+
+        return changed;
+    }
+
+    /// <summary>Every page with an entry in the journal.</summary>
+    internal IReadOnlyList<PageRun> RecordedPages()
+    {
+        lock (_gate)
+            return SetRuns(_recorded, new PageRun(0, _recorded.PageCount), gap: 0);
+    }
+
+    /// <summary>What the journal is to say of durable pages.</summary>
+    /// <param name="run">The pages; no writer takes them meanwhile.</param>
+    /// <param name="entries">Filled with one entry per page.</param>
+    internal void CopyEntries(PageRun run, Span<UInt128> entries)
+    {
+        lock (_gate)
+        {
+            for (var i = 0; i < run.Count; i++)
+                entries[i] = _shadow[run.First + i] ? JournalEntry.OfHash(_hashes[run.First + i]) : JournalEntry.Zero;
         }
     }
 
@@ -387,11 +619,8 @@ public sealed class BlockEngine : IDisposable
         lock (_gate)
         {
             if (_state != BlockState.Completed)
-            {
                 _state = BlockState.Cancelled;
-                ReleaseBitmaps();
-            }
-
+            ReleaseBitmaps();
             _settled.TrySetResult();
         }
 
@@ -461,22 +690,38 @@ public sealed class BlockEngine : IDisposable
         }
     }
 
-    private List<PageRun>? TakeReservation(long chunk)
+    /// <summary>The runs to reserve space for, noted as reserved.</summary>
+    private List<PageRun> Reserve(List<PageRun> runs)
     {
-        if (!_reservedChunks.Set(chunk))
-            return null;
-        var first = chunk * ReservationPages;
-        var runs = SetRuns(_dirty, new PageRun(first, Math.Min(ReservationPages, Layout.PageCount - first)), GapPages);
+        List<PageRun> large = [];
         foreach (var run in runs)
         {
-            _reserved.SetRange(run);
-
-            // The pages in its gaps may have been written before, and those are not ours to give back.
-            foreach (var written in SetRuns(_onFile, run, gap: 0))
-                _reserved.ClearRange(written);
+            if (large.Count > 0 && run.First - large[^1].End <= GapPages)
+                large[^1] = large[^1] with { Count = run.End - large[^1].First };
+            else
+                large.Add(run);
         }
 
-        return runs;
+        large.RemoveAll(run => run.Count < ReservationPages);
+        lock (_gate)
+        {
+            foreach (var run in large)
+            {
+                _reserved.SetRange(run);
+
+                // What may have been written before is not ours to give back.
+                foreach (var written in SetRuns(_onFile, run, gap: 0))
+                    _reserved.ClearRange(written);
+            }
+        }
+
+        return large;
+    }
+
+    private bool IsAsWritten(long page, ReadOnlySpan<byte> content)
+    {
+        var isZero = content.IsEmpty || !content.ContainsAnyExcept((byte)0);
+        return isZero ? !_shadow[page] : _shadow[page] && _hashes[page] == XxHash128.HashToUInt128(content);
     }
 
     /// <summary>In flight → written, or dirty where the guest wrote meanwhile.</summary>
@@ -485,6 +730,13 @@ public sealed class BlockEngine : IDisposable
         _inFlightCount -= _inFlight.ClearRange(run);
         _writtenCount += _written.SetRange(run);
         _zeroCount += Zeros(run);
+        for (var from = run.First; TryFindRun(_lost, from, run.End, out var lost); from = lost.End)
+        {
+            _lost.ClearRange(lost);
+            _failed.SetRange(lost);
+            _onFile.SetRange(lost);
+        }
+
         for (var from = run.First; TryFindRun(_dirtiedAgain, from, run.End, out var again); from = again.End)
         {
             _dirtiedAgain.ClearRange(again);
@@ -503,6 +755,7 @@ public sealed class BlockEngine : IDisposable
         {
             _inFlightCount -= _inFlight.ClearRange(pages);
             _dirtiedAgain.ClearRange(pages);
+            _lost.ClearRange(pages);
             _dirtyCount += _dirty.SetRange(pages);
         }
     }
@@ -510,9 +763,10 @@ public sealed class BlockEngine : IDisposable
     /// <summary>A write that returns after the bitmaps were handed over or given up is counted and changes nothing.</summary>
     private bool RefuseLate()
     {
-        if (_released)
-            _lateWrites++;
-        return _released;
+        if (!_released && _state != BlockState.Completed)
+            return false;
+        _lateWrites++;
+        return true;
     }
 
     private void FailLocked(Exception error)
@@ -529,7 +783,7 @@ public sealed class BlockEngine : IDisposable
     {
         if (_inFlightCount > 0)
             return;
-        if (_state == BlockState.Iterating && _dirtyCount == 0 && !_scanDue)
+        if (_state == BlockState.Iterating && _dirtyCount + _heldCount == 0 && !_scanDue)
             _state = BlockState.Clean;
         if (_state is BlockState.Clean or BlockState.Failed or BlockState.Cancelled)
             _settled.TrySetResult();
@@ -545,7 +799,7 @@ public sealed class BlockEngine : IDisposable
     {
         _released = true;
         _hashes.Dispose();
-        _dirty = _inFlight = _written = _dirtiedAgain = _shadow = _onFile = _reserved = new PageBitmap(0);
+        _dirty = _held = _inFlight = _written = _dirtiedAgain = _shadow = _onFile = _reserved = _recorded = _seen = _failed = _lost = new PageBitmap(0);
         _closing = null;
     }
 }

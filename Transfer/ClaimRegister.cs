@@ -15,7 +15,7 @@ internal sealed class ClaimRegister(string imagePath, string host, TimeProvider 
 {
     private readonly ImagePaths _paths = new(imagePath);
 
-    /// <summary>Takes the next number.</summary>
+    /// <summary>Takes the next number; the same migration with the same holder again gets the claim that it took before.</summary>
     /// <param name="imageId">The image's id; claims of an older image of the same name do not count.</param>
     /// <param name="guest">The guest's name.</param>
     /// <param name="migration">The migration that asks.</param>
@@ -29,6 +29,12 @@ internal sealed class ClaimRegister(string imagePath, string host, TimeProvider 
             while (true)
             {
                 var last = LastNumber();
+                if (last > 0 && !ignoreHolder && SideFile.Read(_paths.Claim(last), TransferJson.Default.Claim) is { } held
+                    && held.Migration == migration && held.Holder == holder && held.ImageId == imageId)
+                {
+                    return held;
+                }
+
                 if (last > 0 && !ignoreHolder)
                     EnsureReleased(last, imageId);
                 var claim = new Claim(last + 1, imageId, guest, migration, holder, Guid.NewGuid(), time.GetUtcNow());

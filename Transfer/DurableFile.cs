@@ -6,21 +6,25 @@ namespace DistMigrate.Transfer;
 internal static class DurableFile
 {
     /// <summary>Writes a file, replacing one of that name.</summary>
+    /// <param name="path">Its path.</param>
+    /// <param name="content">All of it.</param>
+    /// <param name="files">The file system; this machine's by default.</param>
     /// <exception cref="ErrnoException">The storage failed; the old file, if any, still stands.</exception>
-    public static void Write(string path, ReadOnlySpan<byte> content)
+    public static void Write(string path, ReadOnlySpan<byte> content, IFileSystem? files = null)
     {
-        var temporary = WriteTemporary(path, content);
+        files ??= HostFileSystem.Instance;
+        var temporary = WriteTemporary(files, path, content);
         try
         {
-            Libc.Rename(temporary, path, replace: true);
+            files.Rename(temporary, path, replace: true);
         }
         catch (ErrnoException)
         {
-            File.Delete(temporary);
+            files.Remove(temporary);
             throw;
         }
 
-        Libc.FSyncFolder(Path.GetDirectoryName(path)!);
+        files.FSyncFolder(Path.GetDirectoryName(path)!);
     }
 
     /// <summary>Writes a file of which the name must not exist, decided by the file system for all hosts that share it.</summary>
@@ -28,7 +32,7 @@ internal static class DurableFile
     /// <exception cref="ErrnoException">The storage failed otherwise; whether the name was taken by us is then not known.</exception>
     public static bool TryCreate(string path, ReadOnlySpan<byte> content)
     {
-        var temporary = WriteTemporary(path, content);
+        var temporary = WriteTemporary(HostFileSystem.Instance, path, content);
         try
         {
             Libc.Link(temporary, path);
@@ -68,29 +72,30 @@ internal static class DurableFile
     }
 
     /// <summary>Removes what writes of a process that ended meanwhile left beside a file.</summary>
-    public static void RemoveTemporaries(string path)
+    public static void RemoveTemporaries(string path, IFileSystem? files = null)
     {
-        foreach (var file in Directory.EnumerateFiles(Path.GetDirectoryName(path)!))
+        files ??= HostFileSystem.Instance;
+        foreach (var file in files.List(Path.GetDirectoryName(path)!).ToList())
         {
             if (file.StartsWith(path + ".", StringComparison.Ordinal) && Guid.TryParseExact(file[(path.Length + 1)..], "N", out _))
-                File.Delete(file);
+                files.Remove(file);
         }
     }
 
-    private static string WriteTemporary(string path, ReadOnlySpan<byte> content)
+    private static string WriteTemporary(IFileSystem files, string path, ReadOnlySpan<byte> content)
     {
         var temporary = $"{path}.{Guid.NewGuid():N}";
-        using var file = Libc.Open(temporary, OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Exclusive);
+        using var file = files.Open(temporary, OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Exclusive);
         try
         {
-            Libc.PWriteExactly(file, content, 0);
-            Libc.FSync(file);
+            file.Write(content, 0);
+            file.FSync();
             file.CloseChecked();
             return temporary;
         }
         catch (ErrnoException)
         {
-            File.Delete(temporary);
+            files.Remove(temporary);
             throw;
         }
     }

@@ -17,12 +17,8 @@ internal sealed class ExtentCopier(ImageFile image, int extentPages, Action<int>
     /// <summary>Copies the pages and settles them with their block.</summary>
     /// <param name="block">Their RAMBlock.</param>
     /// <param name="run">The pages, no more than an extent.</param>
-    /// <param name="reserve">Runs whose space is reserved first; null for none.</param>
-    public void Copy(BlockEngine block, PageRun run, IReadOnlyList<PageRun>? reserve)
+    public void Copy(BlockEngine block, PageRun run)
     {
-        foreach (var pages in reserve ?? [])
-            image.Allocate(block.Layout.PagesOffset + pages.Offset, pages.Length);
-
         var buffer = _buffer.Span[..(int)run.Length];
         block.Memory.Read(run.Offset, buffer);
         var anyZero = Examine(buffer);

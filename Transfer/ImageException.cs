@@ -41,6 +41,12 @@ public enum ImageFault
     /// <summary>O_DIRECT was asked for and the file system does not take it.</summary>
     NoDirectIo,
 
+    /// <summary>ESTALE or EBADF: the descriptor leads nowhere any more; the file may still be there.</summary>
+    Stale,
+
+    /// <summary>Calls to the storage do not return.</summary>
+    Stalled,
+
     /// <summary>Any other failure of the storage.</summary>
     Storage,
 }
@@ -57,6 +63,10 @@ public sealed class ImageException : Exception
     /// <summary>The error number, when a system call failed.</summary>
     public Errno Errno { get; private init; }
 
+    /// <summary>Whether the attempt may go on from where it was once the storage is well again.</summary>
+    public bool IsResumable => Fault is ImageFault.NoSpace or ImageFault.ReadOnly or ImageFault.AccessDenied
+        or ImageFault.Stale or ImageFault.Stalled or ImageFault.Storage;
+
     /// <summary>Makes one for a failed system call, with what to do about it.</summary>
     /// <param name="call">The system call's name.</param>
     /// <param name="errno">Its error.</param>
@@ -65,12 +75,12 @@ public sealed class ImageException : Exception
     {
         var (fault, advice) = errno switch
         {
-            Errno.ENOSPC or Errno.EFBIG => (ImageFault.NoSpace, "Free space there or choose another folder, then save again."),
-            Errno.EDQUOT => (ImageFault.NoSpace, "Raise the quota or free space, then save again."),
+            Errno.ENOSPC or Errno.EFBIG => (ImageFault.NoSpace, "Free space there, or choose another folder."),
+            Errno.EDQUOT => (ImageFault.NoSpace, "Raise the quota or free space."),
             Errno.EROFS => (ImageFault.ReadOnly, "Remount it writable or choose another folder."),
             Errno.EACCES or Errno.EPERM => (ImageFault.AccessDenied, "Give the silo's user access, or choose another folder."),
             Errno.ENOENT or Errno.ENOTDIR => (ImageFault.NotFound, "Check the path."),
-            Errno.ESTALE => (ImageFault.Replaced, "The file is gone from the server; save again."),
+            Errno.ESTALE or Errno.EBADF => (ImageFault.Stale, "The file has to be opened again."),
             _ => (ImageFault.Storage, "Look at the storage and the host's kernel log, then try again."),
         };
         return new ImageException(fault, $"{call} of {path} failed: {ErrnoException.Describe(errno)}. {advice}") { Errno = errno };

@@ -10,16 +10,22 @@ namespace DistMigrate.Transfer;
 /// </summary>
 public sealed class ImageFile : IDisposable
 {
-    private readonly Descriptor _meta;
-    private readonly Descriptor _pages;
+    private readonly IFileSystem _files;
+    private readonly IStoredFile _meta;
+    private readonly IStoredFile _pages;
     private readonly FileIdentity _identity;
+    private bool _isDisposed;
+    private readonly StorageWatch _watch;
+    private volatile bool _arePagesClosed;
 
-    private ImageFile(string path, Descriptor meta, Descriptor pages)
+    private ImageFile(IFileSystem files, string path, IStoredFile meta, IStoredFile pages, StorageWatch watch)
     {
+        _files = files;
         Path = path;
         _meta = meta;
         _pages = pages;
-        _identity = Libc.Identify(meta);
+        _watch = watch;
+        _identity = meta.Identify();
     }
 
     /// <summary>The partial path.</summary>
@@ -37,32 +43,25 @@ public sealed class ImageFile : IDisposable
     /// <param name="length">Bytes up to the end of the last RAMBlock. The file gets that length at once, because a write that
     /// extends a file excludes all others in ext4 and xfs.</param>
     /// <param name="directIo">Whether pages are written past the page cache.</param>
+    /// <param name="watch">Watches the calls; owned by the caller.</param>
+    /// <param name="files">The file system; this machine's by default.</param>
     /// <exception cref="ImageException">It cannot be created, is held by another, or O_DIRECT was asked for in vain.</exception>
-    public static ImageFile Create(string path, long length, DirectIoChoice directIo)
+    internal static ImageFile Create(string path, long length, DirectIoChoice directIo, StorageWatch watch, IFileSystem? files = null)
     {
-        Descriptor? meta = null;
-        Descriptor? pages = null;
+        files ??= HostFileSystem.Instance;
+        IStoredFile? meta = null;
         try
         {
-            RemoveLeftover(path);
-            meta = CreateLocked(path);
-            Libc.Truncate(meta, length);
-            pages = directIo == DirectIoChoice.Off ? null : OpenDirect(path);
-            if (pages is null && directIo == DirectIoChoice.On)
-            {
-                throw new ImageException(ImageFault.NoDirectIo,
-                    $"The file system of {path} does not take O_DIRECT writes of 4096 bytes. Use --direct-io auto or off.");
-            }
-
-            return new ImageFile(path, meta, pages ?? meta);
+            RemoveLeftover(files, path);
+            meta = CreateLocked(files, path);
+            return Prepare(files, path, meta, length, directIo, watch);
         }
         catch (Exception e)
         {
-            pages?.Dispose();
             if (meta is not null)
             {
-                File.Delete(path);
-                meta.Dispose();
+                using (meta)
+                    files.Remove(path);
             }
 
             if (e is ErrnoException errno)
@@ -71,40 +70,65 @@ public sealed class ImageFile : IDisposable
         }
     }
 
+    /// <summary>Opens the partial file of an interrupted attempt again. What lies behind the last RAMBlock is cut off: until the end
+    /// is ordered, that place is a hole, which QEMU refuses to load.</summary>
+    /// <param name="path">The partial path.</param>
+    /// <param name="inode">The inode of the file that was written; the device number may differ after another mount.</param>
+    /// <param name="length">Bytes up to the end of the last RAMBlock.</param>
+    /// <param name="directIo">Whether pages are written past the page cache.</param>
+    /// <param name="watch">Watches the calls; owned by the caller.</param>
+    /// <param name="files">The file system; this machine's by default.</param>
+    /// <exception cref="ImageException">It is gone, is another file by now, or a living process holds it.</exception>
+    internal static ImageFile Reopen(
+        string path, ulong inode, long length, DirectIoChoice directIo, StorageWatch watch, IFileSystem? files = null)
+    {
+        files ??= HostFileSystem.Instance;
+        IStoredFile? meta = null;
+        try
+        {
+            meta = files.Open(path, OpenFlags.ReadWrite);
+            if (meta.Identify().Inode != inode)
+                throw Replaced(path);
+            if (!meta.TryLock())
+                throw Held(path);
+            return Prepare(files, path, meta, length, directIo, watch);
+        }
+        catch (ErrnoException e)
+        {
+            meta?.Dispose();
+            throw e.Errno == Errno.ENOENT ? Gone(path) : ImageException.From(e);
+        }
+        catch
+        {
+            meta?.Dispose();
+            throw;
+        }
+    }
+
     /// <summary>Writes whole pages at their place. Thread-safe.</summary>
     /// <param name="pages">Whole pages, in memory aligned to 4096 bytes.</param>
     /// <param name="offset">Where in the file; a multiple of 4096.</param>
     /// <exception cref="ImageException">The write failed or was short; none of these pages counts as written.</exception>
-    internal void WritePages(ReadOnlySpan<byte> pages, long offset)
+    internal unsafe void WritePages(ReadOnlySpan<byte> pages, long offset)
     {
-        var written = Libc.PWrite(_pages, pages, offset, out var errno);
-        if (written == pages.Length)
-            return;
-        throw ImageException.FromErrno("pwrite", written >= 0 ? Errno.ENOSPC : errno, Path);
+        fixed (byte* p = pages)
+            _watch.Try(static write => write.File.Write(write.File._pages, write), (File: this, Bytes: (nint)p, pages.Length, Offset: offset));
     }
 
     /// <summary>Writes bytes outside the pages: headers, bitmaps, tail.</summary>
     /// <exception cref="ImageException">The write failed or was short.</exception>
-    internal void WriteMeta(ReadOnlySpan<byte> bytes, long offset)
+    internal unsafe void WriteMeta(ReadOnlySpan<byte> bytes, long offset)
     {
-        try
-        {
-            Libc.PWriteExactly(_meta, bytes, offset);
-        }
-        catch (ErrnoException e)
-        {
-            throw ImageException.From(e);
-        }
+        fixed (byte* p = bytes)
+            _watch.Try(static write => write.File.Write(write.File._meta, write), (File: this, Bytes: (nint)p, bytes.Length, Offset: offset));
     }
 
     /// <summary>Reserves space for pages that are about to be written. A file system that cannot is no error.</summary>
     /// <exception cref="ImageException">No space is left, or the storage failed.</exception>
-    internal void Allocate(long offset, long length)
-    {
-        var errno = Libc.Allocate(_meta, offset, length);
-        if (errno is not (Errno.None or Errno.EOPNOTSUPP or Errno.ENOSYS))
-            throw ImageException.FromErrno("fallocate", errno, Path);
-    }
+    internal void Allocate(long offset, long length) => _watch.Try(
+        static range => range.File._meta.Allocate(range.Offset, range.Length) is var errno
+            && errno is Errno.None or Errno.EOPNOTSUPP or Errno.ENOSYS ? null : ImageException.FromErrno("fallocate", errno, range.File.Path),
+        (File: this, Offset: offset, Length: length));
 
     /// <summary>Makes a range of pages read as zero: punched where the file system can, written otherwise.</summary>
     /// <exception cref="ImageException">The storage failed.</exception>
@@ -118,51 +142,42 @@ public sealed class ImageFile : IDisposable
             WritePages(zeros.Span[..(int)Math.Min(zeros.Span.Length, length - done)], offset + done);
     }
 
-    /// <summary>Gives reserved space back that was not needed. What the file system cannot give back stays reserved.</summary>
+    /// <summary>Gives reserved space back that was not needed, also after the interruption. What the file system cannot give back stays
+    /// reserved.</summary>
     /// <exception cref="ImageException">The storage failed.</exception>
-    internal void Release(long offset, long length) => TryPunch(offset, length);
+    internal void Release(long offset, long length) => _watch.Do(
+        static range => range.File._meta.PunchHole(range.Offset, range.Length) is var errno
+            && errno is Errno.None or Errno.EOPNOTSUPP or Errno.ENOSYS ? null : ImageException.FromErrno("fallocate", errno, range.File.Path),
+        (File: this, Offset: offset, Length: length));
+
+    /// <summary>Opens what is on storage for reading, past the page cache where the file system takes that.</summary>
+    /// <exception cref="ErrnoException">It cannot be opened.</exception>
+    internal IStoredFile OpenStored()
+    {
+        try
+        {
+            return _files.Open(Path, OpenFlags.ReadOnly | OpenFlags.Direct);
+        }
+        catch (ErrnoException e) when (e.Errno is Errno.EINVAL or Errno.EOPNOTSUPP)
+        {
+            return _files.Open(Path, OpenFlags.ReadOnly);
+        }
+    }
 
     /// <summary>Makes everything durable that was written before the call, on every description. Never repeat it after a failure.</summary>
     /// <exception cref="ImageException">fsync failed on one of them, or the file was replaced or removed by another.</exception>
-    internal void FSync()
-    {
-        try
+    internal void FSync() => _watch.Do(
+        static file => Failure(() =>
         {
-            if (UsesDirectIo)
-                Libc.FSync(_pages);
-            Libc.FSync(_meta);
-            CheckIdentity();
-        }
-        catch (ErrnoException e)
-        {
-            throw ImageException.From(e);
-        }
-    }
+            if (file.UsesDirectIo && !file._arePagesClosed)
+                file._pages.FSync();
+            file._meta.FSync();
+            file.CheckIdentity();
+        }),
+        this);
 
     /// <summary>The file's content, for its own check.</summary>
-    internal IImageInput OpenInput() => new DescriptorInput(_meta);
-
-    /// <summary>Gives the image its final name. It is not yet durable: the folder has to be synced.</summary>
-    /// <param name="path">The final path, in the same folder.</param>
-    /// <param name="overwrite">Whether an image of that name is replaced.</param>
-    /// <exception cref="ImageException">The name is taken, or the storage failed.</exception>
-    internal void Rename(string path, bool overwrite)
-    {
-        try
-        {
-            CheckIdentity();
-            RenameOrLink(path, overwrite);
-        }
-        catch (ErrnoException e) when (e.Errno == Errno.EEXIST)
-        {
-            throw new ImageException(ImageFault.Exists,
-                $"{path} came into being while the guest was saved. Choose another name, or use --force to replace it.", e);
-        }
-        catch (ErrnoException e)
-        {
-            throw ImageException.From(e);
-        }
-    }
+    internal IImageInput OpenInput() => new BorrowedInput(_meta);
 
     /// <summary>Closes the descriptor of the pages and tells what close(2) said, which is where network storage may report a lost
     /// write. The other one keeps the lock and is only ever fsynced after its last write.</summary>
@@ -171,6 +186,7 @@ public sealed class ImageFile : IDisposable
     {
         if (!UsesDirectIo)
             return;
+        _arePagesClosed = true;
         try
         {
             _pages.CloseChecked();
@@ -187,10 +203,13 @@ public sealed class ImageFile : IDisposable
     {
         try
         {
-            if (IsAt(Path, _identity))
-                File.Delete(Path);
+            // A network file system may tell for a moment that the name of a file that is gone still leads to it, and not to another's.
+            if (!_isDisposed && _meta.Identify().Links == 0)
+                return;
+            if (IsAt(Path))
+                _files.Remove(Path);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is ErrnoException or IOException or UnauthorizedAccessException)
         {
             throw new ImageException(ImageFault.Storage,
                 $"{Path} is kept, because it could not be removed: {e.Message.TrimEnd('.')}. Remove it by hand once the storage answers.", e);
@@ -200,51 +219,107 @@ public sealed class ImageFile : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        _isDisposed = true;
         _pages.Dispose();
         _meta.Dispose();
     }
 
     /// <summary>Gives a range back; false where the file system cannot.</summary>
-    private bool TryPunch(long offset, long length)
+    private unsafe bool TryPunch(long offset, long length)
     {
-        var errno = Libc.PunchHole(_meta, offset, length);
-        return errno switch
+        var isPossible = true;
+        _watch.Try(
+            static punch =>
+            {
+                var errno = punch.File._meta.PunchHole(punch.Offset, punch.Length);
+                if (errno is Errno.None)
+                    return null;
+                if (errno is not (Errno.EOPNOTSUPP or Errno.ENOSYS))
+                    return ImageException.FromErrno("fallocate", errno, punch.File.Path);
+                *(bool*)punch.IsPossible = false;
+                return null;
+            },
+            (File: this, Offset: offset, Length: length, IsPossible: (nint)(&isPossible)));
+        return isPossible;
+    }
+
+    /// <summary>A short write is an error of all its bytes: how many of them are on storage is not known.</summary>
+    private unsafe ImageException? Write(IStoredFile file, (ImageFile File, nint Bytes, int Length, long Offset) write)
+    {
+        var written = file.Write(new ReadOnlySpan<byte>((void*)write.Bytes, write.Length), write.Offset, out var errno);
+        if (written == write.Length)
+            return null;
+        return ImageException.FromErrno("pwrite", written switch { < 0 => errno, 0 => Errno.ENOSPC, _ => Errno.EIO }, Path);
+    }
+
+    private static ImageException? Failure(Action calls)
+    {
+        try
         {
-            Errno.None => true,
-            Errno.EOPNOTSUPP or Errno.ENOSYS => false,
-            _ => throw ImageException.FromErrno("fallocate", errno, Path),
-        };
+            calls();
+            return null;
+        }
+        catch (ErrnoException e)
+        {
+            return ImageException.From(e);
+        }
+        catch (ImageException e)
+        {
+            return e;
+        }
+    }
+
+    private static ImageFile Prepare(IFileSystem files, string path, IStoredFile meta, long length, DirectIoChoice directIo, StorageWatch watch)
+    {
+        IStoredFile? pages = null;
+        try
+        {
+            meta.Truncate(length);
+            pages = directIo == DirectIoChoice.Off ? null : OpenDirect(files, path);
+            if (pages is null && directIo == DirectIoChoice.On)
+            {
+                throw new ImageException(ImageFault.NoDirectIo,
+                    $"The file system of {path} does not take O_DIRECT writes of 4096 bytes. Use --direct-io auto or off.");
+            }
+
+            return new ImageFile(files, path, meta, pages ?? meta, watch);
+        }
+        catch
+        {
+            pages?.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Removes a partial file that a dead process left; one that a living process holds is not touched.</summary>
     /// <exception cref="ImageException">A living process holds it.</exception>
     /// <exception cref="ErrnoException">The storage failed.</exception>
-    internal static void RemoveLeftover(string path)
+    internal static void RemoveLeftover(IFileSystem files, string path)
     {
-        if (!File.Exists(path))
+        if (files.Find(path) is null)
             return;
-        using var leftover = Libc.Open(path, OpenFlags.ReadWrite);
+        using var leftover = files.Open(path, OpenFlags.ReadWrite);
 
         // Somebody may have replaced it between the open and the lock; his is no leftover.
-        if (!Libc.TryLock(leftover) || !IsAt(path, Libc.Identify(leftover)))
+        if (!leftover.TryLock() || !IsAt(files, path, leftover.Identify()))
             throw Held(path);
-        File.Delete(path);
+        files.Remove(path);
     }
 
-    private static Descriptor CreateLocked(string path)
+    private static IStoredFile CreateLocked(IFileSystem files, string path)
     {
-        var file = Libc.Open(path, OpenFlags.ReadWrite | OpenFlags.Create | OpenFlags.Exclusive);
+        var file = files.Open(path, OpenFlags.ReadWrite | OpenFlags.Create | OpenFlags.Exclusive);
         try
         {
-            if (Libc.TryLock(file) && IsAt(path, Libc.Identify(file)))
+            if (file.TryLock() && IsAt(files, path, file.Identify()))
                 return file;
         }
         catch (ErrnoException)
         {
             using (file)
             {
-                if (IsAt(path, Libc.Identify(file)))
-                    File.Delete(path);
+                if (IsAt(files, path, file.Identify()))
+                    files.Remove(path);
             }
 
             throw;
@@ -258,12 +333,12 @@ public sealed class ImageFile : IDisposable
     private static ImageException Held(string path) =>
         new(ImageFault.Busy, $"Another migration is writing {path}. Wait for it, cancel it, or choose another name.");
 
-    private static Descriptor? OpenDirect(string path)
+    private static IStoredFile? OpenDirect(IFileSystem files, string path)
     {
-        Descriptor direct;
+        IStoredFile direct;
         try
         {
-            direct = Libc.Open(path, OpenFlags.WriteOnly | OpenFlags.Direct);
+            direct = files.Open(path, OpenFlags.WriteOnly | OpenFlags.Direct);
         }
         catch (ErrnoException e) when (e.Errno is Errno.EINVAL or Errno.EOPNOTSUPP)
         {
@@ -273,7 +348,7 @@ public sealed class ImageFile : IDisposable
         // Some file systems take the flag and refuse the write. The first MiB holds headers only, which are written later.
         using var zeros = new AlignedBuffer(Page.Size);
         zeros.Span.Clear();
-        var written = Libc.PWrite(direct, zeros.Span, 0, out var errno);
+        var written = direct.Write(zeros.Span, 0, out var errno);
         if (written == Page.Size)
             return direct;
         direct.Dispose();
@@ -282,39 +357,40 @@ public sealed class ImageFile : IDisposable
         throw ImageException.FromErrno("pwrite", written < 0 ? errno : Errno.ENOSPC, path);
     }
 
-    private void RenameOrLink(string path, bool overwrite)
-    {
-        try
-        {
-            Libc.Rename(Path, path, overwrite);
-        }
-        catch (ErrnoException e) when (e.Errno is Errno.EINVAL or Errno.ENOSYS && !overwrite)
-        {
-            // Network file systems lack RENAME_NOREPLACE; a second name excludes an existing one as well.
-            Libc.Link(Path, path);
-            File.Delete(Path);
-        }
-    }
+    /// <summary>Whether a name leads to this file.</summary>
+    /// <exception cref="ErrnoException">The storage does not tell.</exception>
+    internal bool IsAt(string path) => IsAt(_files, path, _identity);
 
-    private void CheckIdentity()
+    /// <summary>Whether its name still leads to this file, and no other name does.</summary>
+    /// <exception cref="ImageException">It does not.</exception>
+    /// <exception cref="ErrnoException">The storage does not tell.</exception>
+    internal void CheckIdentity()
     {
         // A file with a second name may be written, or kept, under that one by somebody else.
-        if (!IsAt(Path, _identity) || Libc.Identify(_meta).Links != 1)
-        {
-            throw new ImageException(ImageFault.Replaced,
-                $"{Path} was removed, replaced or linked by another process or host while it was written. Find out by whom, then save again.");
-        }
+        if (!IsAt(Path) || _meta.Identify().Links != 1)
+            throw Replaced(Path);
     }
 
-    private static bool IsAt(string path, FileIdentity identity)
+    /// <summary>What was written is not there, which is so as well while its storage is not mounted.</summary>
+    internal static ImageException Gone(string path) => new(ImageFault.Stale,
+        $"{path} is not there. Mount its storage again; or, if somebody removed the file, cancel this migration and save again.");
+
+    private static ImageException Replaced(string path) => new(ImageFault.Replaced,
+        $"{path} was removed, replaced or linked by another process or host while it was written. Find out by whom, then save again.");
+
+    private static bool IsAt(IFileSystem files, string path, FileIdentity identity) =>
+        files.Find(path) is { } there && there.IsSameFile(identity);
+
+    /// <summary>Reads through the descriptor that wrote: the name may lead elsewhere.</summary>
+    private sealed class BorrowedInput(IStoredFile file) : IImageInput
     {
-        try
+        public long Length { get; } = file.Length;
+
+        public void ReadExactly(long offset, Span<byte> buffer) => file.ReadExactly(offset, buffer);
+
+        public void Dispose()
         {
-            return Libc.Identify(path).IsSameFile(identity);
-        }
-        catch (ErrnoException e) when (e.Errno == Errno.ENOENT)
-        {
-            return false;
+            // The descriptor belongs to the image file.
         }
     }
 }

@@ -45,11 +45,11 @@ public sealed record ImageManifest(
     }
 
     /// <summary>Writes the manifest of a partial image, durable.</summary>
-    internal void Write(string path)
+    internal void Write(string path, IFileSystem? files = null)
     {
         try
         {
-            DurableFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(this, TransferJson.Default.ImageManifest));
+            DurableFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(this, TransferJson.Default.ImageManifest), files);
         }
         catch (ErrnoException e)
         {

@@ -1,14 +1,16 @@
 using DistMigrate.Guests;
 using DistMigrate.MappedRam;
-using DistMigrate.Posix;
+using DistMigrate.MappedRam.Journal;
 
 namespace DistMigrate.Transfer;
 
 /// <summary>
-/// The image writer: carries out, on the guest's host, one attempt to save a guest. The coordinator decides the order; the steps
+/// The image writer: carries out, on the guest's host, one attempt to save a guest, whose image is an <see cref="ImageAttempt"/>. The coordinator decides the order; the steps
 /// are <see cref="OpenAsync"/>, <see cref="StopGuestAsync"/>, then the blocks write their pages, <see cref="TakeDeviceStateAsync"/>,
-/// the blocks hand their shadow bitmaps over, <see cref="PublishAsync"/>. <see cref="AbortAsync"/> ends it at any point before
-/// publication and gives the guest its run state back. One step runs at a time; the properties may be read at any moment.
+/// the blocks hand their shadow bitmaps over, <see cref="PublishAsync"/>, <see cref="TreatGuestAsync"/>. Before publication
+/// <see cref="SuspendAsync"/> interrupts it at any point, and <see cref="ResumeAsync"/> takes it up again, also in another process;
+/// <see cref="AbortAsync"/> ends it. Both give the guest its run state back. One step runs at a time; the properties may be read at
+/// any moment.
 /// </summary>
 /// <param name="plan">What to save and where.</param>
 /// <param name="stops">This host's stop records.</param>
@@ -16,48 +18,56 @@ namespace DistMigrate.Transfer;
 /// <param name="time">The clock.</param>
 public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtimeFolder, TimeProvider time) : IAsyncDisposable
 {
-    /// <summary>How long an abort waits for writes that do not return.</summary>
+    /// <summary>How long an interruption waits for calls that do not return.</summary>
     private static readonly TimeSpan StuckLimit = TimeSpan.FromSeconds(5);
 
     private readonly ImagePaths _paths = new(plan.ImagePath);
-    private readonly Guid _imageId = Guid.NewGuid();
-    private readonly Dictionary<string, BlockEngine> _engines = [];
-    private readonly Dictionary<string, string> _digests = [];
+    private readonly ImageAttempt _image = new(plan, time);
     private readonly List<string> _notes = [];
     private readonly Lock _gate = new();
-    private readonly Lock _handOver = new();
+    private readonly SemaphoreSlim _guestGate = new(1);
 
-    // Whether the attempt ends published or aborted is decided once, under this lock.
-    private readonly object _outcome = new();
-    private bool _aborted;
-
-    private QemuGuest? _guest;
-    private GuestLock? _lock;
-    private ImageFile? _image;
-    private WriterCrew? _crew;
-    private ImageLayout? _layout;
-    private GuestDescription? _description;
-    private IReadOnlyList<RamBlock> _ramBlocks = [];
-    private StopRecord? _stopRecord;
+    private SourceGuest? _guest;
     private DeviceSections? _devices;
-    private long _stoppedAt;
-    private TimeSpan? _downtime;
-    private long _otherBytes;
+    private Task _lastEpoch = Task.CompletedTask;
 
     /// <summary>Names of the guest's RAMBlocks, in the image's order; empty before the image is open.</summary>
-    public IReadOnlyList<string> RamBlocks => _layout is { } layout ? [.. layout.Blocks.Select(block => block.Name)] : [];
+    public IReadOnlyList<string> RamBlocks => _image.Session is not null && _guest is { } guest ? [.. guest.Layout.Blocks.Select(block => block.Name)] : [];
 
     /// <summary>Bytes written outside the RAMBlocks' pages.</summary>
-    public long OtherBytes => Interlocked.Read(ref _otherBytes);
+    public long OtherBytes => _image.OtherBytes;
 
     /// <summary>The guest's run state in QEMU's words, as last seen.</summary>
-    public string GuestState { get; private set; } = "";
+    public string GuestState => _guest?.State ?? "";
 
     /// <summary>Whether the image stands under its final name.</summary>
-    public bool IsPublished { get; private set; }
+    public bool IsPublished => _image.IsPublished;
 
     /// <summary>How long the guest has been, or was, stopped by us.</summary>
-    public TimeSpan Downtime => _downtime ?? (_stoppedAt == 0 ? TimeSpan.Zero : time.GetElapsedTime(_stoppedAt));
+    public TimeSpan Downtime => _guest?.Downtime ?? TimeSpan.Zero;
+
+    /// <summary>Fsync epochs that closed well.</summary>
+    public long Epochs => _image.Session?.Epochs.Count ?? 0;
+
+    /// <summary>Bytes of the journal.</summary>
+    public long JournalBytes => _image.JournalBytes;
+
+    /// <summary>Calls to the storage that have not returned, stuck ones included.</summary>
+    public int CallsUnderWay => _image.Session?.UnderWay ?? 0;
+
+    /// <summary>What is wrong with the storage now; null when nothing is. Calls that do not return for too long count as a fault.</summary>
+    public StorageFault? Fault
+    {
+        get
+        {
+            if (_image.Session is not { } session)
+                return null;
+            var limit = _guest is { IsHeldStopped: true, WasRunning: true } ? plan.Options.MaxDowntime : plan.Options.StallTimeout;
+            return session.Silence is var silence && silence > limit
+                ? new StorageFault(ImageFault.Stalled, ImageAttempt.Stalled(session.UnderWay, silence).Message, time.GetUtcNow() - silence, 0, null)
+                : session.Fault;
+        }
+    }
 
     /// <summary>What the operator should know beside the outcome.</summary>
     public IReadOnlyList<string> Notes
@@ -65,66 +75,58 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
         get
         {
             lock (_gate)
-                return [.. _notes];
+                return [.. _notes, .. _image.Notes];
         }
     }
 
-    /// <summary>Examines guest and storage, takes the locks, creates the partial image and writes its headers. The guest runs.</summary>
+    /// <summary>Examines guest and storage, takes the locks, creates the partial image with its journal and writes its headers. The
+    /// guest runs.</summary>
+    /// <param name="token">Of the coordinator in charge.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="GuestException">The guest cannot be reached or saved.</exception>
     /// <exception cref="ImageException">The storage refuses.</exception>
-    public async Task OpenAsync(CancellationToken cancellationToken)
+    public async Task OpenAsync(JournalToken token, CancellationToken cancellationToken)
     {
-        if (File.Exists(_paths.Image) && !plan.Overwrite)
-            throw new ImageException(ImageFault.Exists, $"{_paths.Image} exists already. Choose another name, or use --force to replace it.");
-        _guest = await ConnectAsync(cancellationToken);
-        _lock = GuestLock.Take(runtimeFolder, ProcessOf(_guest), plan.Guest);
-        await _guest.EnsureSavableAsync(cancellationToken);
-        GuestState = (await _guest.QueryRunStateAsync(cancellationToken)).Status;
-        _ramBlocks = await _guest.QueryRamBlocksAsync(cancellationToken);
-        _description = await _guest.DescribeAsync(cancellationToken);
-        _layout = ImageLayout.Create(
-            await _guest.QueryMachineAsync(cancellationToken),
-            [.. _ramBlocks.Select(block => new RamBlockSpec(block.Name, block.UsedLength))]);
-        await StorageThread.RunAsync(() =>
-        {
-            Adopt(ImageFile.Create(_paths.Partial, _layout.TailOffset, plan.Options.DirectIo));
-            foreach (var piece in _layout.Headers())
-                WriteMeta(piece.Bytes.Span, piece.Offset);
-        });
-        _crew = new WriterCrew(Opened(_image), plan.Options, plan.Migration);
+        var guest = await ExamineGuestAsync(cancellationToken);
+        await StorageThread.RunAsync(() => _image.Create(guest, token));
     }
 
-    /// <summary>Takes a RAMBlock in: every page dirty. Repeats give the same engine.</summary>
+    /// <summary>
+    /// Takes an interrupted attempt up again: from what this process knows, or else from the journal, or else from zero. The guest
+    /// runs; what it changed meanwhile is found by <see cref="SyncDirtyAsync"/>.
+    /// </summary>
+    /// <param name="token">Of the coordinator in charge.</param>
+    /// <param name="hasBegun">Whether the image was open before, so that what was written of it must be there.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="GuestException">The guest cannot be reached or saved, or has ended meanwhile.</exception>
+    /// <exception cref="ImageException">The storage refuses, or the partial image is another's by now.</exception>
+    public async Task ResumeAsync(JournalToken token, bool hasBegun, CancellationToken cancellationToken)
+    {
+        var guest = await ExamineGuestAsync(cancellationToken);
+        await _lastEpoch;
+        _devices = null;
+        await StorageThread.RunAsync(() => _image.Resume(guest, token, hasBegun));
+    }
+
+    /// <summary>Makes the token of a new coordinator durable, before anything that it asks is done.</summary>
+    /// <exception cref="ImageException">Another is in charge, or the storage failed.</exception>
+    public void Obey(JournalToken token) => _image.Obey(token);
+
+    /// <summary>The engine of a RAMBlock, or null before the image is open: every page dirty, unless the journal knew better.</summary>
+    public BlockEngine? FindBlock(string name) => _image.Engines.FirstOrDefault(engine => engine.Layout.Name == name);
+
+    /// <summary>Finds the pages of a block that the guest changed since they were written, and lets them be written again.</summary>
     /// <exception cref="GuestException">Its memory cannot be read.</exception>
-    public BlockEngine SetupBlock(string name)
-    {
-        lock (_gate)
-        {
-            if (_engines.TryGetValue(name, out var engine))
-                return engine;
-            var layout = Opened(_layout)[name];
-            engine = new BlockEngine(layout, Opened(_guest).OpenMemory(_ramBlocks.First(block => block.Name == name)));
-            _engines.Add(name, engine);
-            Opened(_crew).Add(engine);
-            return engine;
-        }
-    }
-
-    /// <summary>The engine of a RAMBlock that was taken in, or null.</summary>
-    public BlockEngine? FindBlock(string name)
-    {
-        lock (_gate)
-            return _engines.GetValueOrDefault(name);
-    }
+    /// <exception cref="ImageException">The journal failed.</exception>
+    public Task SyncDirtyAsync(BlockEngine block) => StorageThread.RunAsync(() => _image.SyncDirty(block));
 
     /// <summary>Lets the writers work on a block's dirty pages. The same iteration again changes nothing.</summary>
     /// <exception cref="GuestException">The guest's QEMU has ended; its memory may be there to read all the same.</exception>
     public void Iterate(BlockEngine block, int iteration)
     {
         ArgumentNullException.ThrowIfNull(block);
-        Opened(_guest).Qmp.ThrowIfEnded();
-        block.BeginIteration(iteration);
-        Opened(_crew).Wake();
+        Opened(_guest).ThrowIfEnded();
+        _image.Iterate(block, iteration);
     }
 
     /// <summary>Stops the guest, once its run state and our intent are durable. Fails when a RAMBlock came, went or changed its size.</summary>
@@ -132,22 +134,15 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
     /// <exception cref="ImageException">The local disk does not take the record.</exception>
     public async Task StopGuestAsync(CancellationToken cancellationToken)
     {
-        var guest = Opened(_guest);
-        var before = await guest.QueryRunStateAsync(cancellationToken);
-        var identity = Opened(_image).Identity;
-        var record = new StopRecord(
-            plan.Migration, plan.Guest, plan.QmpPath, ProcessOf(guest), before.Running, plan.ImagePath, identity.Device, identity.Inode);
-        stops.Write(record);
-        _stopRecord = record;
-        _stoppedAt = time.GetTimestamp();
-        if (before.Running)
-            await guest.StopAsync(cancellationToken);
-        GuestState = (await guest.QueryRunStateAsync(cancellationToken)).Status;
-        var now = await guest.QueryRamBlocksAsync(cancellationToken);
-        if (!now.SequenceEqual(_ramBlocks))
+        var identity = Opened(_image.Session).Image.Identity;
+        await _guestGate.WaitAsync(cancellationToken);
+        try
         {
-            throw new GuestException(GuestFault.Mismatch,
-                $"A RAMBlock of {plan.Guest} came, went or changed its size while the migration was set up. Save again once the guest has settled.");
+            await Opened(_guest).StopAsync(identity.Device, identity.Inode, cancellationToken);
+        }
+        finally
+        {
+            _guestGate.Release();
         }
     }
 
@@ -157,90 +152,109 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
     public async Task TakeDeviceStateAsync(CancellationToken cancellationToken)
     {
         var guest = Opened(_guest);
-        var method = guest.ChooseDeviceStateMethod([.. Engines().Select(engine => engine.Memory)]);
-        _devices = await guest.CaptureDeviceStateAsync(method, cancellationToken);
-        GuestState = (await guest.QueryRunStateAsync(cancellationToken)).Status;
-        await StorageThread.RunAsync(CloseEpoch);
+        await _guestGate.WaitAsync(cancellationToken);
+        try
+        {
+            _devices = await guest.TakeDeviceStateAsync([.. _image.Engines.Select(engine => engine.Memory)], cancellationToken);
+        }
+        finally
+        {
+            _guestGate.Release();
+        }
+
+        await new FinalEpoch(Opened(_image.Session), _image.Engines, plan.Options.MaxDowntime, time).CloseAsync(cancellationToken);
     }
 
-    /// <summary>Writes a block's shadow bitmap to its place and releases the block's bitmaps. Repeats change nothing.</summary>
+    /// <summary>Writes a block's shadow bitmap to its place. Repeats change nothing.</summary>
     /// <exception cref="ImageException">The write failed.</exception>
     public Task HandOverAsync(BlockEngine block)
     {
         ArgumentNullException.ThrowIfNull(block);
-        return StorageThread.RunAsync(() =>
-        {
-            lock (_handOver)
-            {
-                if (_digests.ContainsKey(block.Layout.Name))
-                    return;
-                foreach (var run in block.UnusedReservations())
-                    Opened(_image).Release(block.Layout.PagesOffset + run.Offset, run.Length);
-                var (bitmap, digest) = block.HandOver();
-                WriteMeta(bitmap, block.Layout.BitmapOffset);
-                _digests.Add(block.Layout.Name, digest.ToString("x32", null));
-            }
-        });
+        return StorageThread.RunAsync(() => _image.HandOver(block));
     }
 
-    /// <summary>Writes EOS and tail after every bitmap is durable, checks the image, publishes it, and does with the guest what was asked.</summary>
-    /// <exception cref="ImageException">The storage failed; the image is not published, unless <see cref="IsPublished"/> says so.</exception>
-    /// <exception cref="GuestException">The image is published, but the guest did not do what was asked.</exception>
-    public async Task PublishAsync(CancellationToken cancellationToken)
+    /// <summary>Writes EOS and tail after every bitmap is durable, checks the image and publishes it.</summary>
+    /// <exception cref="ImageException">The storage failed; the image is not published.</exception>
+    public Task PublishAsync() => IsPublished ? Task.CompletedTask : StorageThread.RunAsync(() =>
     {
-        if (!IsPublished)
-            await StorageThread.RunAsync(Publish);
         var guest = Opened(_guest);
-        switch (plan.After)
+        try
         {
-            // A guest that was paused before stays paused.
-            case AfterPublication.Run when _stopRecord is { WasRunning: true }:
-                new ClaimRegister(plan.ImagePath, plan.Host, time)
-                    .Take(_imageId, plan.Guest, plan.Migration, ProcessOf(guest), ignoreHolder: false);
-                await guest.ContAsync(cancellationToken);
-                _downtime = time.GetElapsedTime(_stoppedAt);
-                GuestState = (await guest.QueryRunStateAsync(cancellationToken)).Status;
-                break;
-            case AfterPublication.Quit:
-                await guest.QuitAsync(cancellationToken);
-                GuestState = "ended";
-                break;
-            default:
-                GuestState = (await guest.QueryRunStateAsync(cancellationToken)).Status;
-                break;
+            _image.Publish(Opened(_devices), () => stops.MarkPublishing(plan.Migration));
         }
+        finally
+        {
+            if (IsPublished)
+                guest.EndDowntime();
+        }
+    });
+
+    /// <summary>Does with the guest of the published image what was asked; also in a process that did not publish it.</summary>
+    /// <exception cref="GuestException">The guest did not do what was asked.</exception>
+    /// <exception cref="ImageException">The claim to run it could not be taken.</exception>
+    public async Task TreatGuestAsync(CancellationToken cancellationToken)
+    {
+        if (_guest is not { } guest)
+        {
+            _guest = guest = await SourceGuest.OpenAsync(plan, stops, runtimeFolder, time, cancellationToken);
+        }
+
+        await StorageThread.RunAsync(_image.Settle);
+        var imageId = _image.IsPublished ? _image.Id : ImageManifest.Read(plan.ImagePath)?.ImageId
+            ?? throw new ImageException(ImageFault.NotFound, $"{_paths.Manifest} is gone, so nobody can tell whose image {plan.ImagePath} is.");
+        await guest.TreatAsync(imageId, stops.WasRunning(plan.Migration), cancellationToken);
     }
 
-    /// <summary>Ends an unpublished attempt: the writers stop, the guest gets its run state back, the partial image is removed.
-    /// What could not be done is among the notes. A published image is left alone.</summary>
+    /// <summary>
+    /// Interrupts an unpublished attempt: no further call to the storage begins, the guest gets its run state back, and what is
+    /// written is made durable if the storage still does that. Everything is kept.
+    /// </summary>
+    /// <param name="reason">Why, for the blocks.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    public async Task SuspendAsync(Exception reason, CancellationToken cancellationToken)
+    {
+        var isFirst = _image.Session is { Interrupted.IsCancellationRequested: false };
+        if (!await AwaitPublicationAsync(_image.Refuse))
+            return;
+        if (await InterruptAsync(reason, cancellationToken) > 0 || !isFirst)
+            return;
+        _lastEpoch = StorageThread.RunAsync(_image.SaveLastEpoch);
+        await Task.WhenAny(_lastEpoch, Task.Delay(StuckLimit, time, cancellationToken));
+    }
+
+    /// <summary>Whether the storage takes writes again, and none that was made before is still under way.</summary>
+    /// <exception cref="ImageException">It does not.</exception>
+    public Task ProbeAsync() => StorageThread.RunAsync(() =>
+    {
+        if (_image.Session is { UnderWay: > 0 } session)
+            throw ImageAttempt.Stalled(session.UnderWay, session.Silence);
+
+        // A publication that failed may have left it under its final name; the resumption takes that back.
+        if (!File.Exists(_paths.Partial) && !File.Exists(_paths.Image))
+            throw ImageFile.Gone(_paths.Partial);
+        StorageProbe.Run(_paths.Partial + ".probe", _image.Engines.Sum(engine => engine.Snapshot() is var now ? (now.Dirty + now.InFlight) * Page.Size : 0));
+    });
+
+    /// <summary>Ends an unpublished attempt: the writers stop, the guest gets its run state back, the partial image and its journal
+    /// are removed. What could not be done is among the notes. A published image is left alone.</summary>
     public async Task AbortAsync(CancellationToken cancellationToken)
     {
-        if (!await AbortUnlessPublishedAsync())
+        if (!await AwaitPublicationAsync(_image.Abort))
             return;
-        foreach (var engine in Engines())
-            engine.Cancel();
-
-        // The guest first: storage may hang.
-        if (_stopRecord is { WasRunning: true } && _guest is { } guest)
-            await ContinueAsync(guest, cancellationToken);
-        var stuck = _crew?.Stop(StuckLimit) ?? 0;
+        var stuck = await InterruptAsync(new OperationCanceledException("The migration was ended."), cancellationToken);
         if (stuck > 0)
         {
-            Note($"{_paths.Partial} is kept, because {stuck} write(s) to it have not returned. Remove it once the storage answers.");
+            Note($"{_paths.Partial} is kept, because {stuck} call(s) to it have not returned. Remove it once the storage answers: 'distmigrate gc'.");
             return;
         }
 
         try
         {
-            await StorageThread.RunAsync(() =>
-            {
-                _image?.Discard();
-                File.Delete(_paths.PartialManifest);
-            }).WaitAsync(StuckLimit, time, CancellationToken.None);
+            await StorageThread.RunAsync(_image.RemoveUnfinished).WaitAsync(StuckLimit, time, CancellationToken.None);
         }
         catch (TimeoutException)
         {
-            Note($"{_paths.Partial} is kept, because its removal has not returned. Remove it if it is still there once the storage answers.");
+            Note($"{_paths.Partial} is kept, because its removal has not returned. Remove it if it is still there once the storage answers: 'distmigrate gc'.");
         }
         catch (Exception e) when (e is ImageException or IOException or UnauthorizedAccessException)
         {
@@ -250,15 +264,14 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
 
     /// <summary>Removes what the attempt of a silo that has ended left beside an image that it did not publish.</summary>
     /// <param name="imagePath">The image's final path.</param>
+    /// <param name="migration">The migration.</param>
     /// <returns>What is kept and why, for the operator; null when nothing is.</returns>
-    public static string? RemoveLeftovers(string imagePath)
+    public static string? RemoveLeftovers(string imagePath, string migration)
     {
         var paths = new ImagePaths(imagePath);
         try
         {
-            ImageFile.RemoveLeftover(paths.Partial);
-            File.Delete(paths.PartialManifest);
-            DurableFile.RemoveTemporaries(paths.PartialManifest);
+            UnfinishedImage.Remove(paths, migration, HostFileSystem.Instance);
             return null;
         }
         catch (ImageException e) when (e.Fault == ImageFault.Busy)
@@ -266,62 +279,25 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
             // It is another migration's by now.
             return null;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is ImageException or IOException or UnauthorizedAccessException)
         {
-            return $"{paths.Partial} is kept, because it could not be removed: {e.Message.TrimEnd('.')}. Remove it by hand once the storage answers.";
+            return $"{paths.Partial} is kept, because it could not be removed: {e.Message.TrimEnd('.')}. Remove it once the storage answers: 'distmigrate gc'.";
         }
     }
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
-        // A thread that is stuck in a write keeps its descriptor and buffer until the write returns.
-        if (_crew?.Stop(TimeSpan.Zero) is null or 0)
-            _crew?.Dispose();
-        foreach (var engine in Engines())
+        foreach (var engine in _image.Engines)
             engine.Dispose();
-        if (_image is { } image)
-            await Task.WhenAny(StorageThread.RunAsync(image.Dispose), Task.Delay(StuckLimit, time));
+        await Task.WhenAny(StorageThread.RunAsync(_image.Dispose), Task.Delay(StuckLimit, time));
         if (_guest is not null)
             await _guest.DisposeAsync();
-        _lock?.Dispose();
+        _guestGate.Dispose();
     }
 
     private static T Opened<T>(T? part) where T : class =>
         part ?? throw new InvalidOperationException("The image is not open; the coordinator's commands came out of order.");
-
-    /// <summary>Connects to the guest. A monitor that another migration holds does not greet: the guest's lock tells it from one that is no monitor.</summary>
-    private async Task<QemuGuest> ConnectAsync(CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await QemuGuest.ConnectAsync(plan.Guest, plan.QmpPath, time, cancellationToken);
-        }
-        catch (GuestException e) when (e.Fault == GuestFault.NotQmp)
-        {
-            if (QemuGuest.FindServer(plan.QmpPath) is var (pid, startTime))
-                GuestLock.Take(runtimeFolder, new ProcessIdentity(plan.Host, pid, startTime), plan.Guest).Dispose();
-            throw;
-        }
-    }
-
-    /// <summary>Takes over the image that was made, unless the attempt was aborted while the storage did not answer.</summary>
-    private void Adopt(ImageFile image)
-    {
-        if (Decide(() => _image = image))
-            return;
-        using (image)
-            image.Discard();
-        throw new OperationCanceledException();
-    }
-
-    private ProcessIdentity ProcessOf(QemuGuest guest) => new(plan.Host, guest.Pid, guest.StartTime);
-
-    private BlockEngine[] Engines()
-    {
-        lock (_gate)
-            return [.. _engines.Values];
-    }
 
     private void Note(string note)
     {
@@ -329,146 +305,50 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
             _notes.Add(note);
     }
 
-    private void WriteMeta(ReadOnlySpan<byte> bytes, long offset)
+    private async Task<SourceGuest> ExamineGuestAsync(CancellationToken cancellationToken)
     {
-        Opened(_image).WriteMeta(bytes, offset);
-        Interlocked.Add(ref _otherBytes, bytes.Length);
+        if (_guest is null && !plan.Overwrite && File.Exists(_paths.Image))
+            throw new ImageException(ImageFault.Exists, $"{_paths.Image} exists already. Choose another name, or use --force to replace it.");
+        if (_guest is null)
+            _paths.EnsureUsable();
+        _guest ??= await SourceGuest.OpenAsync(plan, stops, runtimeFolder, time, cancellationToken);
+        await _guest.ExamineAsync(cancellationToken);
+        return _guest;
     }
 
-    private void CloseEpoch()
+    /// <summary>Waits for a publication under way, however long it hangs: before it returns, nobody can tell whether the guest may go on.</summary>
+    private async Task<bool> AwaitPublicationAsync(Func<bool> isUnpublished)
     {
-        var engines = Engines();
-        var durable = false;
-        try
-        {
-            foreach (var engine in engines)
-                engine.BeginEpoch();
-            Opened(_image).FSync();
-            durable = true;
-        }
-        finally
-        {
-            foreach (var engine in engines)
-                engine.EndEpoch(durable);
-        }
-    }
-
-    private void Publish()
-    {
-        var image = Opened(_image);
-        var layout = Opened(_layout);
-        if (_digests.Count != layout.Blocks.Count)
-            throw new InvalidOperationException($"Only {_digests.Count} of {layout.Blocks.Count} RAMBlocks have handed their shadow bitmap over.");
-        image.FSync();
-        var tail = layout.Tail(Opened(_devices));
-        WriteMeta(tail, layout.TailOffset);
-        image.FSync();
-        Check(image);
-        var manifest = new ImageManifest(
-            ImageManifest.CurrentSchema, _imageId, layout.TailOffset + tail.Length, plan.Migration, time.GetUtcNow(), plan.Guest, plan.QmpPath,
-            ProcessOf(Opened(_guest)), Opened(_description), _digests);
-        manifest.Write(_paths.PartialManifest);
-        image.ClosePages();
-        if (!Decide(() => Rename(image)))
-            throw new InvalidOperationException("The attempt was aborted, so its image is not published.");
-
-        // Whoever is told that the image is published may open it, which the writer's lock would refuse.
-        image.Dispose();
-    }
-
-    /// <summary>Runs the step that decides the outcome, unless it is decided already.</summary>
-    private bool Decide(Action step)
-    {
-        lock (_outcome)
-        {
-            if (IsPublished || _aborted)
-                return false;
-            step();
-            return true;
-        }
-    }
-
-    /// <summary>Waits for a rename under way, however long it hangs: before it returns, nobody can tell whether the guest may go on.</summary>
-    private async Task<bool> AbortUnlessPublishedAsync()
-    {
-        var decision = StorageThread.RunAsync(() => Decide(() => _aborted = true));
+        var decision = Task.Factory.StartNew(isUnpublished, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         if (await Task.WhenAny(decision, Task.Delay(StuckLimit, time)) != decision)
         {
             Note($"The rename of {_paths.Partial} has not returned, so nobody can tell yet whether the image is published. "
                 + "The guest stays stopped until the storage answers.");
         }
 
-        await decision;
-        return !IsPublished;
+        return await decision;
     }
 
-    private static void Check(ImageFile image)
+    /// <summary>The guest first: storage may hang.</summary>
+    /// <returns>Threads that are stuck in a call to the storage.</returns>
+    private async Task<int> InterruptAsync(Exception reason, CancellationToken cancellationToken)
     {
-        using var input = image.OpenInput();
-        var violations = ImageVerifier.Verify(input);
-        if (violations.Count > 0)
+        foreach (var engine in _image.Engines)
+            engine.Interrupt(reason);
+        if (_guest is { } guest)
         {
-            throw new ImageException(ImageFault.Malformed,
-                $"The finished image does not pass its own check, so it is not published: at offset {violations[0].Offset}: {violations[0].Message}. Please report it.");
-        }
-    }
-
-    /// <summary>The image first and its manifest next: a reader in between finds an image without a manifest, never one with a wrong one.</summary>
-    private void Rename(ImageFile image)
-    {
-        if (plan.Overwrite)
-            File.Delete(_paths.Manifest);
-        image.Rename(_paths.Image, plan.Overwrite);
-        var named = false;
-        try
-        {
-            Libc.Rename(_paths.PartialManifest, _paths.Manifest, replace: true);
-            named = true;
-            Libc.FSyncFolder(Path.GetDirectoryName(_paths.Image)!);
-        }
-        catch (ErrnoException e)
-        {
-            TakeBack(named);
-            throw ImageException.From(e);
+            await _guestGate.WaitAsync(cancellationToken);
+            try
+            {
+                if (await guest.RestoreRunStateAsync(cancellationToken) is { } remark)
+                    Note(remark);
+            }
+            finally
+            {
+                _guestGate.Release();
+            }
         }
 
-        IsPublished = true;
-        _downtime = time.GetElapsedTime(_stoppedAt);
-    }
-
-    /// <summary>Not durable, so not published: the names are taken back before anyone is told. Where that fails too, the image stands
-    /// there for everyone to load, so it counts as published and the guest stays stopped.</summary>
-    private void TakeBack(bool manifestNamed)
-    {
-        try
-        {
-            Libc.Rename(_paths.Image, _paths.Partial, replace: true);
-            if (manifestNamed)
-                File.Delete(_paths.Manifest);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            IsPublished = true;
-            Note($"{_paths.Image} could not be withdrawn: {e.Message} Its name may not outlive a power cut; check it before you end the guest.");
-        }
-    }
-
-    private async Task ContinueAsync(QemuGuest guest, CancellationToken cancellationToken)
-    {
-        try
-        {
-            await guest.ContAsync(cancellationToken);
-            GuestState = (await guest.QueryRunStateAsync(cancellationToken)).Status;
-        }
-        catch (GuestException e)
-        {
-            Note(e.Fault == GuestFault.Exited
-                ? $"The guest's QEMU has ended: {e.Message}"
-                : $"The guest could not be continued: {e.Message} Continue it with QMP 'cont'.");
-            if (e.Fault == GuestFault.Exited)
-                GuestState = "ended";
-        }
-
-        _downtime = time.GetElapsedTime(_stoppedAt);
+        return _image.Session is { } session ? await StorageThread.RunAsync(() => session.Interrupt(StuckLimit)) : 0;
     }
 }

@@ -22,5 +22,7 @@ public enum AfterPublication
 /// <param name="Overwrite">Whether a published image of that name is replaced.</param>
 /// <param name="After">What becomes of the guest.</param>
 /// <param name="Options">How pages are written.</param>
+/// <param name="Request">What was asked, for the journal: a silo that lost its own state takes the migration up again from it.</param>
 public sealed record SavePlan(
-    string Migration, string Host, string Guest, string QmpPath, string ImagePath, bool Overwrite, AfterPublication After, WriterOptions Options);
+    string Migration, string Host, string Guest, string QmpPath, string ImagePath, bool Overwrite, AfterPublication After, WriterOptions Options,
+    string Request);

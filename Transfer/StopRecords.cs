@@ -12,6 +12,9 @@ namespace DistMigrate.Transfer;
 /// <param name="time">The clock.</param>
 public sealed class StopRecords(string folder, TimeProvider time)
 {
+    /// <summary>How long storage may take to tell whether an image is published.</summary>
+    private static readonly TimeSpan StorageLimit = TimeSpan.FromSeconds(10);
+
     /// <summary>Makes a record durable.</summary>
     /// <exception cref="ImageException">The local disk failed; the guest must not be stopped.</exception>
     internal void Write(StopRecord record)
@@ -25,6 +28,14 @@ public sealed class StopRecords(string folder, TimeProvider time)
         {
             throw ImageException.From(e);
         }
+    }
+
+    /// <summary>Makes durable that the image is about to get its final name.</summary>
+    /// <exception cref="ImageException">The local disk failed; the image must not be published.</exception>
+    internal void MarkPublishing(string migration)
+    {
+        if (Find(migration) is { } record)
+            Write(record with { IsPublishing = true });
     }
 
     /// <summary>Forgets a record; there may be none.</summary>
@@ -41,8 +52,27 @@ public sealed class StopRecords(string folder, TimeProvider time)
     /// <exception cref="ImageException">It cannot be read.</exception>
     private StopRecord? Find(string migration) => SideFile.Read(PathOf(migration), TransferJson.Default.StopRecord);
 
+    /// <summary>Whether the guest of a migration ran before we stopped it; true when nothing is on record.</summary>
+    /// <exception cref="ImageException">The record cannot be read.</exception>
+    internal bool WasRunning(string migration) => Find(migration)?.WasRunning ?? true;
+
     /// <summary>Whether a record's image is published: its final name leads to the file that we wrote.</summary>
     /// <exception cref="ImageException">The storage does not tell.</exception>
+    private async Task<bool> IsPublishedAsync(StopRecord record, CancellationToken cancellationToken)
+    {
+        if (!record.IsPublishing)
+            return false;
+        try
+        {
+            return await StorageThread.RunAsync(() => IsPublished(record)).WaitAsync(StorageLimit, time, cancellationToken);
+        }
+        catch (TimeoutException e)
+        {
+            throw new ImageException(ImageFault.Stalled,
+                $"The storage did not tell within {StorageLimit.TotalSeconds:0} s whether {record.ImagePath} is published, so guest {record.Guest} stays stopped. Bring the storage back.", e);
+        }
+    }
+
     private static bool IsPublished(StopRecord record)
     {
         try
@@ -60,7 +90,7 @@ public sealed class StopRecords(string folder, TimeProvider time)
         }
     }
 
-    /// <summary>Restores the run state of every guest of an unpublished image and removes the partial image.</summary>
+    /// <summary>Restores the run state of every guest of an unpublished image. What was saved of it is kept.</summary>
     /// <param name="report">Told of each migration, with its record unless that cannot be read, and the error if the guest could
     /// not be restored.</param>
     /// <param name="cancellationToken">Ends the work.</param>
@@ -76,7 +106,7 @@ public sealed class StopRecords(string folder, TimeProvider time)
             try
             {
                 record = Find(migration);
-                if (record is null || IsPublished(record))
+                if (record is null || await IsPublishedAsync(record, cancellationToken))
                     continue;
                 await RestoreAsync(record, cancellationToken);
                 report(migration, record, null);
@@ -95,9 +125,9 @@ public sealed class StopRecords(string folder, TimeProvider time)
     {
         if (Find(migration) is not { } record)
             return false;
-        if (IsPublished(record))
+        if (await IsPublishedAsync(record, cancellationToken))
         {
-            FinishPublication(record.ImagePath);
+            await StorageThread.RunAsync(() => Publication.Finish(new ImagePaths(record.ImagePath)));
             return true;
         }
 
@@ -105,44 +135,37 @@ public sealed class StopRecords(string folder, TimeProvider time)
         return false;
     }
 
-    /// <summary>Names the manifest, where the silo ended between the image's rename and that.</summary>
-    private static void FinishPublication(string imagePath)
-    {
-        var paths = new ImagePaths(imagePath);
-        try
-        {
-            if (!File.Exists(paths.PartialManifest))
-                return;
-            Libc.Rename(paths.PartialManifest, paths.Manifest, replace: true);
-            Libc.FSyncFolder(Path.GetDirectoryName(imagePath)!);
-        }
-        catch (ErrnoException e)
-        {
-            throw ImageException.From(e);
-        }
-    }
-
     private async Task RestoreAsync(StopRecord record, CancellationToken cancellationToken)
     {
-        if (record.WasRunning && record.Process.IsAlive())
+        if (record.Process.IsAlive())
         {
             await using var guest = await QemuGuest.ConnectAsync(record.Guest, record.QmpPath, time, cancellationToken);
-            var state = await guest.QueryRunStateAsync(cancellationToken);
-            if (!state.Running && guest.Pid == record.Process.Pid)
-                await guest.ContAsync(cancellationToken);
+            if (guest.Pid == record.Process.Pid && guest.StartTime == record.Process.StartTime)
+                await RestoreAsync(guest, record, cancellationToken);
         }
-
-        var paths = new ImagePaths(record.ImagePath);
-        if (File.Exists(paths.Partial) && Libc.Identify(paths.Partial) is var partial
-            && partial.Inode == record.Inode && partial.Device == record.Device)
-        {
-            File.Delete(paths.Partial);
-        }
-
-        File.Delete(paths.PartialManifest);
 
         // Once: who stops the guest from here on has a reason of his own.
         Forget(record.Migration);
+    }
+
+    /// <summary>The settings first: while a migration of ours is still ending in QEMU, it would refuse to continue the guest.</summary>
+    private static async Task RestoreAsync(QemuGuest guest, StopRecord record, CancellationToken cancellationToken)
+    {
+        GuestException? failure = null;
+        try
+        {
+            if (record.Settings is { } settings)
+                await guest.RestoreMigrationSettingsAsync(settings, cancellationToken);
+        }
+        catch (GuestException e)
+        {
+            failure = e;
+        }
+
+        if (record.WasRunning && !(await guest.QueryRunStateAsync(cancellationToken)).Running)
+            await guest.ContAsync(cancellationToken);
+        if (failure is not null)
+            throw failure;
     }
 
     private string PathOf(string migration) => Path.Combine(folder, migration + ".json");

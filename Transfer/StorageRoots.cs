@@ -7,6 +7,8 @@ public sealed class StorageRoots(IReadOnlyList<string> roots)
     /// <summary>Links that one path may lead through, as many as the kernel follows.</summary>
     private const int MaxLinks = 40;
 
+    private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(8);
+
     private readonly string[] _roots = [.. roots.Select(Real)];
 
     /// <summary>The path of an image with every link followed, its own too.</summary>
@@ -31,6 +33,21 @@ public sealed class StorageRoots(IReadOnlyList<string> roots)
         if (!Directory.Exists(folder))
             throw new ImageException(ImageFault.NotFound, $"The folder {folder} does not exist on this host. Create it or mount the storage.");
         return full;
+    }
+
+    /// <summary><see cref="Resolve"/> on a thread of its own, since storage may hang.</summary>
+    /// <exception cref="ImageException">As there; Stalled when the storage did not answer in time.</exception>
+    public static async Task<string> ResolveAsync(IReadOnlyList<string> roots, string imagePath, TimeProvider time)
+    {
+        try
+        {
+            return await StorageThread.RunAsync(() => new StorageRoots(roots).Resolve(imagePath)).WaitAsync(AnswerLimit, time);
+        }
+        catch (TimeoutException e)
+        {
+            throw new ImageException(ImageFault.Stalled,
+                $"The storage of {imagePath} did not answer within {AnswerLimit.TotalSeconds:0} s. Look at it and its network, then try again.", e);
+        }
     }
 
     private bool IsBelowARoot(string folder) =>

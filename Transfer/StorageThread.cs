@@ -4,6 +4,10 @@ namespace DistMigrate.Transfer;
 internal static class StorageThread
 {
     /// <summary>Runs it and tells its outcome.</summary>
+    public static Task<T> RunAsync<T>(Func<T> work) =>
+        Task.Factory.StartNew(work, CancellationToken.None, TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach, TaskScheduler.Default);
+
+    /// <inheritdoc cref="RunAsync{T}"/>
     public static Task RunAsync(Action work) =>
         Task.Factory.StartNew(work, CancellationToken.None, TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach, TaskScheduler.Default);
 }

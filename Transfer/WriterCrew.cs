@@ -158,17 +158,17 @@ internal sealed class WriterCrew : IDisposable
             return true;
         }
 
-        if (!block.TryTake(_extentPages, out var run, out var reserve))
+        if (!block.TryTake(_extentPages, out var run))
             return false;
-        Copy(copier, block, run, reserve);
+        Copy(copier, block, run);
         return true;
     }
 
-    private static void Copy(ExtentCopier copier, BlockEngine block, PageRun run, IReadOnlyList<PageRun>? reserve)
+    private static void Copy(ExtentCopier copier, BlockEngine block, PageRun run)
     {
         try
         {
-            copier.Copy(block, run, reserve);
+            copier.Copy(block, run);
         }
         catch (Exception e)
         {

@@ -10,6 +10,18 @@ public sealed record WriterOptions
     /// <value>4 by default, measured: fewer leave the disk idle, more gain nothing.</value>
     public int Writers { get; init; } = 4;
 
+    /// <summary>How long a fault of the storage may keep the guest stopped while calls are tried again.</summary>
+    public TimeSpan MaxDowntime { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long calls to the storage may not return while the guest is not kept stopped by them.</summary>
+    public TimeSpan StallTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Bytes written after which an fsync epoch closes: what a failed fsync can cost.</summary>
+    public long EpochBytes { get; init; } = 1L << 30;
+
+    /// <summary>Time after which an fsync epoch closes: what the end of the silo can cost.</summary>
+    public TimeSpan EpochTime { get; init; } = TimeSpan.FromSeconds(5);
+
     /// <summary>Bytes that one write covers at most; a multiple of 4096.</summary>
     /// <value>1 MiB by default; 256 KiB took twice as long on the measured disk.</value>
     public int ExtentBytes { get; init; } = 1 << 20;

@@ -18,6 +18,7 @@ public class CopyBenchmarks
 
     private string _folder = "";
     private ImageFile _image = null!;
+    private StorageWatch _watch = null!;
     private BlockEngine _block = null!;
     private ExtentCopier _copier = null!;
     private WriterCrew _crew = null!;
@@ -39,7 +40,8 @@ public class CopyBenchmarks
         _folder = Path.Combine(Directory.Exists("/dev/shm") ? "/dev/shm" : Path.GetTempPath(), $"dm-bench-{Guid.NewGuid():N}");
         Directory.CreateDirectory(_folder);
         var layout = ImageLayout.Create("pc-q35-10.0", [new RamBlockSpec("pc.ram", (long)Pages * Page.Size)]);
-        _image = ImageFile.Create(Path.Combine(_folder, "image"), layout.TailOffset, DirectIoChoice.Off);
+        _watch = new StorageWatch(TimeSpan.Zero, TimeProvider.System);
+        _image = ImageFile.Create(Path.Combine(_folder, "image"), layout.TailOffset, DirectIoChoice.Off, _watch);
         var memory = new SyntheticMemory((long)Pages * Page.Size, ExtentPages, Memory switch
         {
             Content.Data => _ => false,
@@ -60,6 +62,7 @@ public class CopyBenchmarks
         _copier.Dispose();
         _block.Dispose();
         _image.Dispose();
+        _watch.Dispose();
         Directory.Delete(_folder, recursive: true);
     }
 
@@ -69,8 +72,8 @@ public class CopyBenchmarks
     {
         BeginIteration();
         _block.TryScan(_image);
-        while (_block.TryTake(ExtentPages, out var run, out var reserve))
-            _copier.Copy(_block, run, reserve);
+        while (_block.TryTake(ExtentPages, out var run))
+            _copier.Copy(_block, run);
         ThrowUnlessClean();
     }
 

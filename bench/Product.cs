@@ -30,7 +30,8 @@ internal sealed class Product : IAsyncDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        start.Environment["Storage__Roots__0"] = folder;
+        Forget(start.Environment);
+        start.Environment["DISTMIGRATE_Storage__Roots__0"] = folder;
         var silo = Process.Start(start)!;
         silo.OutputDataReceived += (_, _) => { };
         silo.ErrorDataReceived += (_, line) => Console.Error.WriteLine(line.Data);
@@ -106,15 +107,21 @@ internal sealed class Product : IAsyncDisposable
         return File.Exists(path) ? path : throw new InvalidOperationException($"There is no {path}: start the benchmarks by bench/run.");
     }
 
-    private Task<(string Output, TimeSpan Wall)> RunAsync(IReadOnlyList<string> arguments, CancellationToken cancellationToken)
+    /// <summary>Runs the command and returns what it printed, and how long it took.</summary>
+    /// <exception cref="InvalidOperationException">Its exit code is not 0; the message holds its stderr.</exception>
+    public Task<(string Output, TimeSpan Wall)> RunAsync(IReadOnlyList<string> arguments, CancellationToken cancellationToken)
     {
         var start = new ProcessStartInfo(Program("DistMigrate.Client", "distmigrate"), arguments);
-
-        // A cluster or file of the person who runs this is not what is measured.
-        foreach (var name in start.Environment.Keys.Where(name => name.StartsWith("DISTMIGRATE_", StringComparison.Ordinal)).ToList())
-            start.Environment.Remove(name);
+        Forget(start.Environment);
         start.Environment["XDG_CONFIG_HOME"] = _state;
         start.Environment["DISTMIGRATE_STATE"] = _state;
         return Programs.RunAsync(start, cancellationToken);
+    }
+
+    /// <summary>Removes our variables: a cluster, file or setting of the person who runs this is not what is measured.</summary>
+    private static void Forget(IDictionary<string, string?> environment)
+    {
+        foreach (var name in environment.Keys.Where(name => name.StartsWith("DISTMIGRATE_", StringComparison.Ordinal)).ToList())
+            environment.Remove(name);
     }
 }

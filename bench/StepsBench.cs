@@ -1,4 +1,5 @@
 using System.Globalization;
+using DistMigrate.MappedRam.Journal;
 using DistMigrate.Transfer;
 
 namespace DistMigrate.Bench;
@@ -55,13 +56,13 @@ internal static class StepsBench
     private static async Task SaveAsync(BenchGuest guest, string image, string local, StepTimes times, CancellationToken cancellationToken)
     {
         var stops = new StopRecords(Path.Combine(local, "stops"), TimeProvider.System);
-        var plan = new SavePlan("bench", "bench", "bench", guest.Qemu.QmpSocket, image, Overwrite: false, AfterPublication.Pause, new WriterOptions());
+        var plan = new SavePlan("bench", "bench", "bench", guest.Qemu.QmpSocket, image, Overwrite: false, AfterPublication.Pause, new WriterOptions(), Request: "");
         await using var attempt = new SaveAttempt(plan, stops, local, TimeProvider.System);
         try
         {
-            await attempt.OpenAsync(cancellationToken);
+            await attempt.OpenAsync(new JournalToken(1, Guid.NewGuid()), cancellationToken);
             times.Next();
-            var blocks = attempt.RamBlocks.Select(attempt.SetupBlock).ToArray();
+            var blocks = attempt.RamBlocks.Select(name => attempt.FindBlock(name)!).ToArray();
             times.Next();
             await attempt.StopGuestAsync(cancellationToken);
             times.Next();
@@ -76,7 +77,7 @@ internal static class StepsBench
             foreach (var block in blocks)
                 await attempt.HandOverAsync(block);
             times.Next();
-            await attempt.PublishAsync(cancellationToken);
+            await attempt.PublishAsync();
             times.Next();
             stops.Forget("bench");
         }

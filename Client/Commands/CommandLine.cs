@@ -45,9 +45,12 @@ internal static class CommandLine
         root.Add(ListCommand.Create(runner));
         root.Add(WatchCommand.Create(runner));
         root.Add(BlocksCommand.Create(runner));
+        root.Add(PauseCommand.Create(runner));
+        root.Add(ResumeCommand.Create(runner));
         root.Add(CancelCommand.Create(runner));
         root.Add(InspectCommand.Create(runner));
         root.Add(VerifyCommand.Create(runner));
+        root.Add(GcCommand.Create(runner));
         root.Add(DemoCommand.Create(runner));
         root.Add(VersionCommand.Create(runner));
         root.Add(CompletionCommand.Create(runner));

@@ -19,15 +19,19 @@ internal static class CommonOptions
 
     public static Option<bool> Detach() => new("--detach") { Description = "Only start it and print its id; it goes on in the background" };
 
-    public static Option<TimeSpan?> Timeout() => new("--timeout")
+    public static Option<TimeSpan?> Timeout() => Duration(
+        "--timeout", "Stop waiting after this time with exit code 124, such as 90s, 5m or 1h30m; the migration goes on [default: none]", mayBeZero: false);
+
+    /// <summary>A duration.</summary>
+    public static Option<TimeSpan?> Duration(string name, string description, bool mayBeZero) => new(name)
     {
-        Description = "Stop waiting after this time with exit code 124, such as 90s, 5m or 1h30m; the migration goes on [default: none]",
+        Description = description,
         HelpName = "DURATION",
         CustomParser = result =>
         {
-            if (DurationText.TryParse(result.Tokens[0].Value, out var duration) && duration > TimeSpan.Zero)
+            if (DurationText.TryParse(result.Tokens[0].Value, out var duration) && (mayBeZero || duration > TimeSpan.Zero))
                 return duration;
-            result.AddError($"'{result.Tokens[0].Value}' is not a duration; write 90s, 5m or 1h30m.");
+            result.AddError($"'{result.Tokens[0].Value}' is not a duration for {name}; write 90s, 5m or 1h30m.");
             return null;
         },
     };

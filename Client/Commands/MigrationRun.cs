@@ -8,6 +8,9 @@ namespace DistMigrate.Client.Commands;
 /// <summary>Submits migrations, waits for them, and tells how they ended.</summary>
 internal sealed class MigrationRun(Invocation invocation, SiloConnection connection)
 {
+    /// <summary>How long a resumed migration may still look as if nobody had asked.</summary>
+    private static readonly TimeSpan ResumePatience = TimeSpan.FromSeconds(5);
+
     private Terminal Terminal => invocation.Terminal;
 
     /// <summary>Submits a migration.</summary>
@@ -44,32 +47,41 @@ internal sealed class MigrationRun(Invocation invocation, SiloConnection connect
     }
 
     /// <summary>Waits for a migration, shows the outcome, and gives the exit code.</summary>
-    public async Task<int> FollowAsync(string id, TimeSpan? timeout)
+    /// <param name="id">The migration.</param>
+    /// <param name="timeout">How long to wait; null for ever.</param>
+    /// <param name="wasResumed">Whether it was just asked to go on.</param>
+    public async Task<int> FollowAsync(string id, TimeSpan? timeout, bool wasResumed = false)
     {
         using var limit = new CancellationTokenSource(timeout ?? Timeout.InfiniteTimeSpan, invocation.Time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(invocation.Cancellation, limit.Token);
         try
         {
-            var status = await WaitAsync(id, either.Token);
+            var status = await WaitAsync(id, either.Token, wasResumed);
             Terminal.Show(status, invocation.Time);
             return Conclude(status);
         }
         catch (OperationCanceledException) when (either.IsCancellationRequested)
         {
-            var isInterrupt = invocation.Cancellation.IsCancellationRequested;
-            Terminal.Say(isInterrupt ? $"detached; migration {id} goes on" : $"the time limit has passed; migration {id} goes on");
-            Terminal.Say($"'distmigrate watch {id}' shows it, 'distmigrate cancel {id}' stops it");
-            return isInterrupt ? ExitCode.Detached : ExitCode.TimedOut;
+            return SayLeft(id);
         }
     }
 
+    /// <summary>Says that a migration is not waited for any longer, and gives the exit code.</summary>
+    public int SayLeft(string id)
+    {
+        var isInterrupt = invocation.Cancellation.IsCancellationRequested;
+        Terminal.Say(isInterrupt ? $"detached; migration {id} goes on" : $"the time limit has passed; migration {id} goes on");
+        Terminal.Say($"'distmigrate watch {id}' shows it, 'distmigrate cancel {id}' stops it");
+        return isInterrupt ? ExitCode.Detached : ExitCode.TimedOut;
+    }
+
     /// <summary>Waits for a migration with progress on standard error.</summary>
-    public Task<MigrationStatus> WaitAsync(string id, CancellationToken cancellation)
+    public Task<MigrationStatus> WaitAsync(string id, CancellationToken cancellation, bool wasResumed = false)
     {
         IProgressView view = Terminal.Error.Profile.Capabilities.Interactive
             ? new LiveProgress(Terminal, invocation.Time)
             : new LineProgress(Terminal, invocation.Time);
-        return new MigrationWatch(connection, invocation.Time).RunAsync(id, view, cancellation);
+        return new MigrationWatch(connection, invocation.Time).RunAsync(id, view, wasResumed ? ResumePatience : TimeSpan.Zero, cancellation);
     }
 
     /// <summary>The migration as it is now.</summary>

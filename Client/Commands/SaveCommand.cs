@@ -43,6 +43,10 @@ internal static class SaveCommand
             DefaultValueFactory = _ => "auto",
         };
         directIo.AcceptOnlyFromAmong("auto", "on", "off");
+        var maxDowntime = CommonOptions.Duration(
+            "--max-downtime",
+            "How long a fault of the storage may keep the guest stopped, such as 10s; then it runs on and the save is paused [default: the host's]",
+            mayBeZero: true);
         var force = new Option<bool>("--force") { Description = "Replace a published image of that name" };
         var wait = CommonOptions.Wait();
         var detach = CommonOptions.Detach();
@@ -50,7 +54,7 @@ internal static class SaveCommand
 
         var command = new Command("save", "Save a guest into an image.")
         {
-            guest, image, qmp, host, then, writers, limit, directIo, force, wait, detach, timeout,
+            guest, image, qmp, host, then, writers, limit, directIo, maxDowntime, force, wait, detach, timeout,
         };
         runner.Attach(command, async invocation =>
         {
@@ -60,7 +64,8 @@ internal static class SaveCommand
                 invocation.Get(writers),
                 invocation.Get(limit),
                 Enum.Parse<DirectIo>(invocation.Get(directIo), ignoreCase: true),
-                invocation.Get(force));
+                invocation.Get(force),
+                invocation.Get(maxDowntime));
             var request = new MigrationRequest(
                 MigrationKind.Save,
                 invocation.Get(guest),

@@ -69,7 +69,7 @@ internal sealed class DemoRun
 
         Step("starting a silo");
         var settings = new ClientSettings([], "", null, StateFolder, _invocation.LoadSettings().SiloProgram);
-        var environment = new Dictionary<string, string> { ["Storage__Roots__0"] = _folder };
+        var environment = new Dictionary<string, string> { ["DISTMIGRATE_Storage__Roots__0"] = _folder };
         await using var connection = await SiloConnection.OpenAsync(
             settings, _invocation.Surroundings, environment, _invocation.Terminal.Say, Cancellation);
         var host = CommonOptions.ChooseHost(null, connection, settings);

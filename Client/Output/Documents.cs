@@ -24,7 +24,11 @@ internal sealed record MigrationDocument(
     int QueuePosition,
     string GuestState,
     RamDocument Ram,
-    IReadOnlyList<string> Notes);
+    IReadOnlyList<string> Notes,
+    TroubleDocument? Trouble);
+
+/// <summary>What is wrong with the storage; without a next try, only the operator makes the migration go on.</summary>
+internal sealed record TroubleDocument(string Reason, string Error, DateTimeOffset Since, int Attempts, DateTimeOffset? NextTry, int StuckWrites);
 
 /// <summary>QEMU's counters.</summary>
 internal sealed record RamDocument(
@@ -83,6 +87,10 @@ internal sealed record BlockEntry(
     long WrittenBytes,
     long Errors,
     int Iteration,
+    long WrittenFirst,
+    long WrittenRedirtied,
+    long WrittenResumed,
+    long PagesFailed,
     string? Reason,
     string? Error);
 
@@ -110,10 +118,23 @@ internal sealed record ImageSectionEntry(string Kind, uint Id, string Name, uint
 
 /// <summary>What a check of an image found.</summary>
 internal sealed record VerifyDocument(
-    int Schema, string Image, bool Ok, int? Blocks, long? PagesPresent, int? Sections, IReadOnlyList<ViolationEntry> Violations);
+    int Schema, string Image, bool Ok, int? Blocks, long? PagesPresent, int? Sections, IReadOnlyList<ViolationEntry> Violations, PagesDocument? Pages = null);
+
+/// <summary>What the comparison of every page with the checksums found; at most 100 of the wrong pages.</summary>
+internal sealed record PagesDocument(long Compared, long Wrong, IReadOnlyList<PageViolationEntry> Violations);
+
+/// <summary>A page that is not what the checksums say.</summary>
+internal sealed record PageViolationEntry(long Offset, string Ramblock, long Page, string Message);
 
 /// <summary>A place where an image breaks a rule.</summary>
 internal sealed record ViolationEntry(long Offset, string Rule, string Message);
+
+/// <summary>What saves left below a host's storage roots; <c>removes</c> says whether what nobody owns was to be removed.</summary>
+internal sealed record LeftoversDocument(int Schema, string Host, bool Removes, IReadOnlyList<LeftoverEntry> Leftovers);
+
+/// <summary>A file that a save left, or a folder that was not looked through.</summary>
+internal sealed record LeftoverEntry(
+    string Path, long Bytes, DateTimeOffset Changed, string? Migration, string? Guest, bool Owned, bool Removed, string? Remark);
 
 /// <summary>What the demo showed.</summary>
 internal sealed record DemoDocument(

@@ -48,21 +48,37 @@ internal static class ImageOutput
         terminal.Show(sections);
     }
 
-    public static void ShowVerdict(this Terminal terminal, string path, MappedRamImage? image, IReadOnlyList<ImageViolation> violations)
+    /// <summary>Shows what a check found.</summary>
+    /// <param name="terminal">Where to.</param>
+    /// <param name="path">The image.</param>
+    /// <param name="image">What it holds; null when it is malformed.</param>
+    /// <param name="violations">Its malformations.</param>
+    /// <param name="pages">The comparison of its pages; null when there was none.</param>
+    public static void ShowVerdict(
+        this Terminal terminal, string path, MappedRamImage? image, IReadOnlyList<ImageViolation> violations, DeepVerification? pages = null)
     {
+        var isGood = violations.Count == 0 && pages is not { Bad: > 0 };
         if (terminal.Format == OutputFormat.Json)
         {
             var document = new VerifyDocument(
-                OutputJson.Schema, path, violations.Count == 0, image?.Blocks.Count, image is null ? null : PagesPresent(image),
-                image?.Sections.Count, [.. violations.Select(v => new ViolationEntry(v.Offset, OutputJson.NameOf(v.Rule), v.Message))]);
+                OutputJson.Schema, path, isGood, image?.Blocks.Count, image is null ? null : PagesPresent(image),
+                image?.Sections.Count, [.. violations.Select(v => new ViolationEntry(v.Offset, OutputJson.NameOf(v.Rule), v.Message))],
+                pages is null
+                    ? null
+                    : new PagesDocument(pages.Pages, pages.Bad, [.. pages.Violations.Select(v => new PageViolationEntry(v.Offset, v.Block, v.Page, v.Message))]));
             OutputJson.Write(terminal, document, OutputJson.Writing.VerifyDocument);
             return;
         }
-        if (image is not null)
+        if (image is not null && isGood)
             terminal.Data(
-                $"OK: {image.Blocks.Count} blocks, {Printable.Count(PagesPresent(image))} pages present, {image.Sections.Count} sections");
+                $"OK: {image.Blocks.Count} blocks, {Printable.Count(PagesPresent(image))} pages present, {image.Sections.Count} sections"
+                + (pages is null ? "" : $"; all {Printable.Count(pages.Pages)} pages are as they were saved"));
         foreach (var violation in violations)
             terminal.Data($"{Hex(violation.Offset)} {OutputJson.NameOf(violation.Rule)}: {Printable.Of(violation.Message)}");
+        foreach (var page in pages?.Violations ?? [])
+            terminal.Data(Printable.Of(page.ToString()));
+        if (pages is not null && pages.Bad > pages.Violations.Count)
+            terminal.Data($"and {Printable.Count(pages.Bad - pages.Violations.Count)} more");
     }
 
     internal static ImageDocument ToDocument(string path, long length, long allocated, MappedRamImage image) => new(

@@ -30,9 +30,14 @@ internal static class MigrationOutput
             ("size", SizeOf(status.Ram)),
             ("time", TotalTime(status) is { } total ? DurationText.Format(total) : null),
             ("downtime", status.Downtime > TimeSpan.Zero ? DurationText.Format(status.Downtime) : null),
-            ("rate", status.BytesPerSecond > 0 ? ByteSize.FormatRate(status.BytesPerSecond) : null),
+            ("rate", status.BytesPerSecond > 0 && status.Phase != MigrationPhase.Paused ? ByteSize.FormatRate(status.BytesPerSecond) : null),
             ("guest state", status.GuestState),
             ("since", isOver ? null : LocalTime(status.PhaseSince, time)));
+        if (TroubleText.Of(status, time) is { Count: > 0 } trouble)
+        {
+            terminal.Data("");
+            terminal.ShowPairs([.. trouble]);
+        }
     }
 
     public static void Show(this Terminal terminal, IReadOnlyList<MigrationSummary> migrations, TimeProvider time)
@@ -72,12 +77,18 @@ internal static class MigrationOutput
             ShowTable(terminal, unfinished, time);
     }
 
-    public static void Show(this Terminal terminal, string id, IReadOnlyList<BlockStatus> blocks)
+    /// <summary>Shows RAMBlocks: their pages by state, or why which were written.</summary>
+    public static void Show(this Terminal terminal, string id, IReadOnlyList<BlockStatus> blocks, bool showsFailures = false)
     {
         if (terminal.Format == OutputFormat.Json)
         {
             OutputJson.Write(
                 terminal, new BlocksDocument(OutputJson.Schema, id, [.. blocks.Select(ToEntry)]), OutputJson.Writing.BlocksDocument);
+            return;
+        }
+        if (showsFailures)
+        {
+            ShowFailures(terminal, blocks);
             return;
         }
         var table = Tables.Make(
@@ -88,6 +99,20 @@ internal static class MigrationOutput
                 block.Name, OutputJson.NameOf(block.Activity), block.Memory, ByteSize.Format(block.UsedLength),
                 Printable.Count(block.Pages.Dirty), Printable.Count(block.Pages.InFlight), Printable.Count(block.Pages.Written),
                 Printable.Count(block.Pages.Durable), Printable.Count(block.Pages.Zero), Printable.Count(block.Errors), block.Error);
+        }
+        terminal.Show(table);
+    }
+
+    private static void ShowFailures(Terminal terminal, IReadOnlyList<BlockStatus> blocks)
+    {
+        var table = Tables.Make(
+            terminal, "Ramblock", "Activity", ">Size", ">Failed", ">Dirty", ">Durable", ">First", ">Redirtied", ">Resumed", ">Errors", "Error");
+        foreach (var block in blocks)
+        {
+            table.Row(
+                block.Name, OutputJson.NameOf(block.Activity), ByteSize.Format(block.UsedLength), Printable.Count(block.FailedPages),
+                Printable.Count(block.Pages.Dirty), Printable.Count(block.Pages.Durable), Printable.Count(block.WrittenPages.First),
+                Printable.Count(block.WrittenPages.Redirtied), Printable.Count(block.WrittenPages.Resumed), Printable.Count(block.Errors), block.Error);
         }
         terminal.Show(table);
     }
@@ -118,7 +143,10 @@ internal static class MigrationOutput
             new RamDocument(
                 ram.Total, ram.Transferred, ram.Remaining, ram.Durable, ram.Duplicate, ram.Normal, ram.NormalBytes, ram.DirtySyncCount,
                 Math.Round(status.BytesPerSecond)),
-            status.Notes);
+            status.Notes,
+            status.Trouble is { } trouble
+                ? new TroubleDocument(OutputJson.NameOf(trouble.Reason), trouble.Error, trouble.Since, trouble.Attempts, trouble.NextTry, trouble.StuckWrites)
+                : null);
     }
 
     /// <summary>From leaving the queue to the end; null before that.</summary>
@@ -163,6 +191,10 @@ internal static class MigrationOutput
         block.WrittenBytes,
         block.Errors,
         block.Iteration,
+        block.WrittenPages.First,
+        block.WrittenPages.Redirtied,
+        block.WrittenPages.Resumed,
+        block.FailedPages,
         ReasonName(block.Reason),
         block.Error.Length == 0 ? null : block.Error);
 
@@ -172,7 +204,7 @@ internal static class MigrationOutput
         ? null
         : ram.Transferred == 0 ? ByteSize.Format(ram.Total) : $"{ByteSize.Format(ram.Total)} ({ByteSize.Format(ram.Transferred)} written)";
 
-    private static string LocalTime(DateTimeOffset moment, TimeProvider time) =>
+    internal static string LocalTime(DateTimeOffset moment, TimeProvider time) =>
         TimeZoneInfo.ConvertTime(moment, time.LocalTimeZone).ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);
 
     private static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);

@@ -15,6 +15,7 @@ namespace DistMigrate.Client.Output;
 [JsonSerializable(typeof(BlocksDocument))]
 [JsonSerializable(typeof(ImageDocument))]
 [JsonSerializable(typeof(VerifyDocument))]
+[JsonSerializable(typeof(LeftoversDocument))]
 [JsonSerializable(typeof(DemoDocument))]
 [JsonSerializable(typeof(VersionDocument))]
 internal sealed partial class OutputJson : JsonSerializerContext

@@ -5,7 +5,7 @@ namespace DistMigrate.Client.Values;
 /// <summary>Durations as people write them.</summary>
 internal static class DurationText
 {
-    /// <summary>Such as <c>12 ms</c>, <c>0.42 s</c>, <c>17.3 s</c>, <c>2 min 05 s</c> or <c>1 h 02 min</c>.</summary>
+    /// <summary>Such as <c>12 ms</c>, <c>0.42 s</c>, <c>17.3 s</c>, <c>2 min 05 s</c>, <c>1 h 02 min</c> or <c>7 d 02 h</c>.</summary>
     public static string Format(TimeSpan duration)
     {
         var culture = CultureInfo.InvariantCulture;
@@ -16,7 +16,8 @@ internal static class DurationText
             < 9.995 => string.Create(culture, $"{duration.TotalSeconds:0.00} s"),
             < 59.95 => string.Create(culture, $"{duration.TotalSeconds:0.0} s"),
             < 3599.5 => string.Create(culture, $"{Whole(duration) / 60} min {Whole(duration) % 60:00} s"),
-            _ => string.Create(culture, $"{Whole(duration) / 3600} h {Whole(duration) / 60 % 60:00} min"),
+            < 2 * 86_400 => string.Create(culture, $"{Whole(duration) / 3600} h {Whole(duration) / 60 % 60:00} min"),
+            _ => string.Create(culture, $"{Whole(duration) / 86_400} d {Whole(duration) / 3600 % 24:00} h"),
         };
     }
 

@@ -13,7 +13,7 @@ internal sealed class LiveProgress(Terminal terminal, TimeProvider time) : IProg
     // Smaller RAMBlocks are firmware tables and option ROMs: they are done at once and would only push the others away.
     private const long SmallBlock = 1 << 20;
     private const int BarWidth = 30;
-    private const int LinesBesideBlocks = 7;
+    private const int LinesBesideBlocks = 8;
 
     private readonly ProgressEstimate _estimate = new(time);
 
@@ -32,6 +32,8 @@ internal sealed class LiveProgress(Terminal terminal, TimeProvider time) : IProg
     {
         var status = snapshot.Status;
         var rows = new List<IRenderable> { Heading(status), Blocks(status, snapshot.Blocks) };
+        if (TroubleText.Short(status, time) is { } trouble)
+            rows.Add(new Text(Printable.Of(trouble), new Style(Color.Yellow)));
         if (status.Message.Length > 0)
             rows.Add(new Text(Printable.Of(status.Message), new Style(Color.Grey)));
         if (message is not null)
@@ -64,7 +66,7 @@ internal sealed class LiveProgress(Terminal terminal, TimeProvider time) : IProg
         var left = _estimate.Next(ram);
         if (ram.Total > 0)
         {
-            var rate = status.BytesPerSecond > 0 ? ByteSize.FormatRate(status.BytesPerSecond) : "";
+            var rate = status.BytesPerSecond > 0 && status.Phase != MigrationPhase.Paused ? ByteSize.FormatRate(status.BytesPerSecond) : "";
             var eta = left is { } time && status.Phase == MigrationPhase.Active ? $"{DurationText.Format(time)} left" : "";
             AddRow(grid, "all memory", ram.Total - ram.Remaining, ram.Total, Color.Green, $"{rate}  {eta}".Trim());
         }

@@ -12,11 +12,16 @@ internal sealed class MigrationWatch(SiloConnection connection, TimeProvider tim
     private static readonly TimeSpan ShortestRound = TimeSpan.FromMilliseconds(100);
 
     /// <summary>Follows it and shows its progress.</summary>
+    /// <param name="id">The migration.</param>
+    /// <param name="view">Shows it.</param>
+    /// <param name="patience">As <see cref="Standstill"/> takes it.</param>
+    /// <param name="cancellation">Ends the waiting.</param>
     /// <returns>Its last status: it has ended, or it waits for a person.</returns>
     /// <exception cref="MigrationException">No such migration.</exception>
     /// <exception cref="CommandException">No silo answered for 30 s.</exception>
-    public Task<MigrationStatus> RunAsync(string id, IProgressView view, CancellationToken cancellation) => view.RunAsync(async sink =>
+    public Task<MigrationStatus> RunAsync(string id, IProgressView view, TimeSpan patience, CancellationToken cancellation) => view.RunAsync(async sink =>
     {
+        var standstill = new Standstill(patience, time);
         using var redirected = connection.RedirectMessages(sink.Say);
         var revision = 0L;
         while (true)
@@ -30,14 +35,11 @@ internal sealed class MigrationWatch(SiloConnection connection, TimeProvider tim
                 ? await connection.CallAsync(grains => grains.GetGrain<IMigrationGrain>(id).GetBlocks(), cancellation)
                 : [];
             sink.Show(new Snapshot(status, blocks));
-            if (IsOver(status.Phase))
+            if (standstill.IsReached(status))
                 return status;
             revision = status.Revision;
             if (ShortestRound - time.GetElapsedTime(round) is var pause && pause > TimeSpan.Zero)
                 await Task.Delay(pause, time, cancellation);
         }
     });
-
-    /// <summary>Whether waiting longer makes no sense: ended, or nothing goes on without a person.</summary>
-    public static bool IsOver(MigrationPhase phase) => phase.IsEnd() || phase is MigrationPhase.Paused or MigrationPhase.NeedsAttention;
 }

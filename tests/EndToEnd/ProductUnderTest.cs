@@ -37,7 +37,7 @@ public sealed class ProductUnderTest : IAsyncLifetime, IAsyncDisposable
     /// <summary>Path of the built silo.</summary>
     public static string SiloProgram { get; } = BuiltProgram("DistMigrate.Silo", "distmigrate-silo");
 
-    /// <summary>Variables that every command, and so a silo that it starts, gets beside the test's own: silo settings such as <c>Limits__Writers</c>. Set them before the first command.</summary>
+    /// <summary>Variables that every command, and so a silo that it starts, gets beside the test's own: silo settings such as <c>DISTMIGRATE_Limits__Writers</c>. Set them before the first command.</summary>
     public Dictionary<string, string> Settings { get; } = [];
 
     /// <summary>The silo's state folder; it exists once a silo was started.</summary>
@@ -122,7 +122,7 @@ public sealed class ProductUnderTest : IAsyncLifetime, IAsyncDisposable
         start.Environment["XDG_CONFIG_HOME"] = Path.Combine(_folder, "config");
         start.Environment["DISTMIGRATE_STATE"] = StateFolder;
         start.Environment["DISTMIGRATE_SILO"] = SiloProgram;
-        start.Environment["Storage__Roots__0"] = StorageRoot;
+        start.Environment["DISTMIGRATE_Storage__Roots__0"] = StorageRoot;
         foreach (var (name, value) in Settings)
             start.Environment[name] = value;
         var process = Process.Start(start) ?? throw new InvalidOperationException($"{ClientProgram} was not started.");
@@ -141,6 +141,28 @@ public sealed class ProductUnderTest : IAsyncLifetime, IAsyncDisposable
     /// <exception cref="InvalidOperationException">No silo runs.</exception>
     public int SiloPid => (ReadEndpoint() ?? throw new InvalidOperationException($"No silo runs. Its log: {SiloLog}")).GetProperty("pid").GetInt32();
 
+    /// <summary>The pids of its silos, those that are just starting included.</summary>
+    public IReadOnlyList<int> FindSilos()
+    {
+        // By command line, not by silo.json: a silo that failed to start wrote none, and the pid of a dead one may be another process's.
+        var found = new List<int>();
+        foreach (var pid in Directory.EnumerateDirectories("/proc").Select(Path.GetFileName).Where(name => char.IsAsciiDigit(name![0])))
+        {
+            try
+            {
+                var words = File.ReadAllText($"/proc/{pid}/cmdline").Split('\0');
+                if (words[0] == SiloProgram && words.Contains(StateFolder))
+                    found.Add(int.Parse(pid!, CultureInfo.InvariantCulture));
+            }
+            catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+            {
+                // It has ended meanwhile, or is another user's.
+            }
+        }
+
+        return found;
+    }
+
     /// <summary>Reads a page of the silo's web endpoint, such as <c>/metrics</c>.</summary>
     public async Task<string> GetAsync(string page)
     {
@@ -150,9 +172,12 @@ public sealed class ProductUnderTest : IAsyncLifetime, IAsyncDisposable
     }
 
     /// <summary>Kills the silo as a crash would, and waits until it is gone. The next command starts another one on the same state.</summary>
-    public async Task KillSiloAsync()
+    public Task KillSiloAsync() => KillSiloAsync(SiloPid);
+
+    /// <summary>Kills one that may be just starting.</summary>
+    public static async Task KillSiloAsync(int pid)
     {
-        using var process = Process.GetProcessById(SiloPid);
+        using var process = Process.GetProcessById(pid);
         process.Kill();
         await process.WaitForExitAsync().WaitAsync(Wait.Ordinary);
     }
@@ -182,21 +207,17 @@ public sealed class ProductUnderTest : IAsyncLifetime, IAsyncDisposable
 
     private void EndSilos()
     {
-        // By command line, not by silo.json: a silo that failed to start wrote none, and the pid of a dead one may be another process's.
-        foreach (var pid in Directory.EnumerateDirectories("/proc").Select(Path.GetFileName).Where(name => char.IsAsciiDigit(name![0])))
+        foreach (var pid in FindSilos())
         {
             try
             {
-                var words = File.ReadAllText($"/proc/{pid}/cmdline").Split('\0');
-                if (words[0] != SiloProgram || !words.Contains(StateFolder))
-                    continue;
-                using var process = Process.GetProcessById(int.Parse(pid!, CultureInfo.InvariantCulture));
+                using var process = Process.GetProcessById(pid);
                 process.Kill();
                 process.WaitForExit(Wait.Ordinary);
             }
-            catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or ArgumentException)
+            catch (ArgumentException)
             {
-                // It has ended meanwhile, or is another user's.
+                // It has ended meanwhile.
             }
         }
     }

@@ -3,7 +3,7 @@ namespace DistMigrate.Tests.EndToEnd.Faults;
 /// <summary>A bench of one test, whose silo may write to a mounted file system as well; it ends before that is unmounted.</summary>
 internal sealed class DisposableBench : IAsyncDisposable
 {
-    public DisposableBench(MountedFolder storage) => Value.Product.Settings["Storage__Roots__1"] = storage.Path;
+    public DisposableBench(MountedFolder storage) => Value.Product.Settings["DISTMIGRATE_Storage__Roots__1"] = storage.Path;
 
     public FaultBench Value { get; } = new();
 

@@ -15,4 +15,13 @@ public enum FaultNeeds
 
     /// <summary>strace, and the right to attach it to the silo.</summary>
     Strace = 4,
+
+    /// <summary>Mounting xfs in a file, which takes loop devices and mkfs.xfs.</summary>
+    Xfs = Loop | 8,
+
+    /// <summary>A GlusterFS of its own, which takes root, FUSE, network namespaces and the GlusterFS programs.</summary>
+    Gluster = Loop | 16,
+
+    /// <summary>sshfs, an SFTP server and FUSE, which takes root.</summary>
+    Sshfs = Mount | 32,
 }

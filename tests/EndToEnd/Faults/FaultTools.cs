@@ -1,4 +1,5 @@
 using DistMigrate.Tests.Lab;
+using DistMigrate.Tests.Lab.Storage;
 
 namespace DistMigrate.Tests.EndToEnd.Faults;
 
@@ -24,6 +25,12 @@ internal static class FaultTools
             return mount;
         if (needs.HasFlag(FaultNeeds.Loop) && LoopFault.Value is { } loop)
             return loop;
+        if (needs.HasFlag(FaultNeeds.Xfs) && !IsOnPath("mkfs.xfs"))
+            return "mkfs.xfs is not installed: run eng/require faults.";
+        if (needs.HasFlag(FaultNeeds.Gluster) && GlusterStorage.Missing is { } gluster)
+            return gluster;
+        if (needs.HasFlag(FaultNeeds.Sshfs) && SshfsStorage.Missing is { } sshfs)
+            return sshfs;
         return needs.HasFlag(FaultNeeds.Strace) && !IsOnPath("strace") ? "strace is not installed: install it." : null;
     }
 

@@ -32,6 +32,7 @@ public sealed class ImagePathTests(FaultBench bench) : IClassFixture<FaultBench>
                 await (await bench.GuestAsync()).ContinueAsync();
                 File.Delete(bench.Product.Image("outside.img"));
                 File.Delete(bench.Product.Image("outside.img.manifest.json"));
+                File.Delete(bench.Product.Image("outside.img.checksums"));
             }
             else
             {
@@ -112,19 +113,26 @@ public sealed class ImagePathTests(FaultBench bench) : IClassFixture<FaultBench>
     {
         const int longestName = 255;
         var before = FolderState.Of(bench.Images);
-        foreach (var length in new[] { longestName - ".partial".Length + 1, longestName - ".partial.manifest.json".Length, longestName - ".partial".Length })
-            await bench.ExpectHarmlessAsync(await bench.SaveAsync(bench.Product.Image(new string('n', length))), Storage, before, "name");
+        foreach (var length in new[] { longestName - ".partial".Length + 1, longestName - ".partial.manifest.json".Length, longestName - ".partial".Length, 201 })
+            await bench.ExpectHarmlessAsync(await bench.SaveAsync(bench.Product.Image(new string('n', length))), Storage, before, "too long", "at most 200 bytes");
+
+        var longest = bench.Product.Image(new string('n', 200));
+        (await bench.SaveAsync(longest)).ExpectOk();
+        await bench.ExpectWholeAsync(longest);
+        await bench.RemoveAsync(longest);
     }
 
     [RequiresQemuTheory]
     [InlineData(".partial.manifest.json")]
     [InlineData(".manifest.json")]
-    public async Task A_folder_in_the_place_of_a_side_file_fails_the_save_at_its_last_steps_and_nothing_is_published(string suffix)
+    [InlineData(".partial.checksums")]
+    [InlineData(".checksums")]
+    public async Task A_folder_in_the_place_of_a_side_file_is_refused(string suffix)
     {
-        var image = bench.Product.Image($"blocked{suffix.Length}.img");
+        var image = bench.Product.Image($"blocked{suffix}.img");
         Directory.CreateDirectory(image + suffix);
         var before = FolderState.Of(bench.Images);
-        await bench.ExpectHarmlessAsync(await bench.SaveAsync(image), Storage, before, image);
-        Assert.False(File.Exists(image));
+        await bench.ExpectHarmlessAsync(await bench.SaveAsync(image), Refused, before, image + suffix, "is a folder");
+        await bench.ExpectHarmlessAsync(await bench.SaveAsync(image, "--force"), Refused, before, image + suffix, "is a folder");
     }
 }

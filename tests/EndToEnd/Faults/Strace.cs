@@ -57,6 +57,12 @@ internal sealed class Strace : IAsyncDisposable
     public static Task<Strace> AttachToThreadAsync(int thread, string calls, params IEnumerable<string> injections) =>
         AttachAsync(thread, ["-p", Text(thread), .. Arguments([], calls, injections)]);
 
+    /// <summary>Whether a call has been interfered with.</summary>
+    public bool HasInjected => ReadRecord().Any(line => line.Contains("(INJECTED)", StringComparison.Ordinal));
+
+    /// <summary>Waits until a call has been interfered with.</summary>
+    public Task WaitForInjectionAsync() => Wait.UntilAsync(() => HasInjected, "a call fails as told", details: () => Messages);
+
     /// <summary>Lets the process go and gives the lines of the record: a thread's number, and what it called.</summary>
     public async Task<IReadOnlyList<string>> FinishAsync()
     {
@@ -64,7 +70,7 @@ internal sealed class Strace : IAsyncDisposable
         if (ProcessState.IsAlive(_tracee))
             SystemProgram.Send(_process.Id, Signal.Terminate);
         await Wait.UntilAsync(() => _process.HasExited, "strace lets its process go", details: () => Messages);
-        return File.Exists(LogPath) ? await File.ReadAllLinesAsync(LogPath) : [];
+        return ReadRecord();
     }
 
     public async ValueTask DisposeAsync()
@@ -101,6 +107,8 @@ internal sealed class Strace : IAsyncDisposable
             throw;
         }
     }
+
+    private string[] ReadRecord() => File.Exists(LogPath) ? File.ReadAllLines(LogPath) : [];
 
     private static IEnumerable<string> Arguments(IEnumerable<string> paths, string calls, IEnumerable<string> injections) =>
     [

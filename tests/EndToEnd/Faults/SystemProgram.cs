@@ -1,6 +1,7 @@
 using System.ComponentModel;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace DistMigrate.Tests.EndToEnd.Faults;
 
@@ -34,6 +35,17 @@ internal static partial class SystemProgram
 
     /// <summary>Sends a signal; a process that is gone takes none.</summary>
     public static void Send(int pid, Signal signal) => _ = kill(pid, (int)signal);
+
+    /// <summary>Opens a file whatever lock another process has on it; .NET's own open asks for a lock.</summary>
+    /// <exception cref="IOException">There is none, or it may not be read.</exception>
+    public static SafeFileHandle OpenForReading(string path)
+    {
+        var descriptor = open(path, 0);
+        return descriptor >= 0 ? new SafeFileHandle(descriptor, ownsHandle: true) : throw new IOException($"{path} cannot be opened: {Marshal.GetLastPInvokeErrorMessage()}");
+    }
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int open(string path, int flags);
 
     [LibraryImport("libc")]
     private static partial int kill(int pid, int signal);

@@ -49,7 +49,7 @@ public sealed class TwoAtOnceTests(FaultBench bench) : IClassFixture<FaultBench>
     {
         var extraSocket = bench.Product.Image("qmp");
         await using var stranger = new ProductUnderTest();
-        stranger.Settings["Storage__Roots__0"] = bench.Images;
+        stranger.Settings["DISTMIGRATE_Storage__Roots__0"] = bench.Images;
         await using var guest = await QemuProcess.StartAsync(FaultBench.Recipe with { ExtraArguments = ["-qmp", $"unix:{extraSocket},server=on,wait=off"] });
         await guest.WaitUntilReadyAsync();
         await using var other = await QemuProcess.StartAsync(FaultBench.Recipe);
@@ -65,7 +65,7 @@ public sealed class TwoAtOnceTests(FaultBench bench) : IClassFixture<FaultBench>
         }
 
         var intoTheSame = await stranger.RunAsync("save", "other", image, "--qmp", other.QmpSocket);
-        Expect.Failure(intoTheSame, Busy, "Another migration is writing", image);
+        Expect.Failure(intoTheSame, Busy, save.Id, FaultBench.GuestName, "is writing", image);
         await Expect.RunsAtOnceAsync(other);
         Assert.Equal("paused", await guest.Monitor.RunStateAsync());
         Assert.Equal("active", (await bench.StatusAsync(save.Id)).Phase);

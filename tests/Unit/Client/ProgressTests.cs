@@ -38,11 +38,11 @@ public sealed class ProgressTests : IDisposable
     [Fact]
     public void A_line_says_how_far_it_is_and_how_long_it_takes() => Assert.Equal(
         "m-1 active: 3 GiB of 4 GiB (75 %), 512 MiB/s, 2 s left".Replace("2 s", "2.00 s", StringComparison.Ordinal),
-        LineProgress.Line(TestMigration.Status(rate: 512 << 20), TimeSpan.FromSeconds(2)));
+        LineProgress.Line(TestMigration.Status(rate: 512 << 20), TimeSpan.FromSeconds(2), TimeProvider.System));
 
     [Fact]
     public void A_line_of_a_failure_leaves_the_sentence_to_the_error() => Assert.DoesNotContain(
-        "no space", LineProgress.Line(TestMigration.Status(MigrationPhase.Failed, FailureReason.NoSpace, "no space"), null), StringComparison.Ordinal);
+        "no space", LineProgress.Line(TestMigration.Status(MigrationPhase.Failed, FailureReason.NoSpace, "no space"), null, TimeProvider.System), StringComparison.Ordinal);
 
     [Fact]
     public void Nothing_is_a_hundred_per_cent_before_the_last_byte() => Assert.Equal("99 %", LineProgress.Percent(999_999, 1_000_000));

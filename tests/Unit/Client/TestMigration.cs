@@ -39,6 +39,6 @@ internal static class TestMigration
         var written = (long)(pages * done);
         return new BlockStatus(
             name, activity, length, new PageCounts(pages - written, 0, written, 0, 0), written, 0, written * 4096, 0, 1, "shared-file",
-            FailureReason.None, error);
+            FailureReason.None, error, new WrittenPages(written, 0, 0), 0);
     }
 }

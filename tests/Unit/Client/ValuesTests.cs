@@ -95,6 +95,7 @@ public sealed class ValuesTests
     [InlineData(59_960, "1 min 00 s")]
     [InlineData(125_000, "2 min 05 s")]
     [InlineData(3_725_000, "1 h 02 min")]
+    [InlineData(615_600_000, "7 d 03 h")]
     public void A_duration_is_written(int milliseconds, string text) =>
         Assert.Equal(text, DurationText.Format(TimeSpan.FromMilliseconds(milliseconds)));
 

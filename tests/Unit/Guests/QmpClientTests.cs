@@ -121,6 +121,34 @@ public sealed class QmpClientTests
         Assert.Equal(GuestFault.NotQmp, (await Assert.ThrowsAsync<GuestException>(() => connecting)).Fault);
     }
 
+    [Theory]
+    [InlineData("")]
+    [InlineData("{\"QMP\": ")]
+    public async Task A_listener_that_closes_before_its_greeting_is_whole_is_not_QMP(string said)
+    {
+        await using var monitor = new Monitor();
+        var connecting = QmpClient.ConnectAsync(monitor.Path, TimeProvider.System, CancellationToken.None);
+        await monitor.AcceptAsync();
+        if (said.Length > 0)
+            await monitor.SayAsync(said);
+        monitor.Close();
+        var e = await Assert.ThrowsAsync<GuestException>(() => connecting);
+        Assert.Equal(GuestFault.NotQmp, e.Fault);
+        Assert.Contains(monitor.Path, e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_listener_that_closes_after_its_greeting_has_exited()
+    {
+        await using var monitor = new Monitor();
+        var connecting = QmpClient.ConnectAsync(monitor.Path, TimeProvider.System, CancellationToken.None);
+        await monitor.AcceptAsync();
+        await monitor.SayAsync(Greeting);
+        await monitor.CommandAsync("qmp_capabilities");
+        monitor.Close();
+        Assert.Equal(GuestFault.Exited, (await Assert.ThrowsAsync<GuestException>(() => connecting)).Fault);
+    }
+
     [Fact]
     public async Task A_socket_that_is_not_there_is_unreachable()
     {

@@ -5,7 +5,7 @@ using Xunit.Abstractions;
 namespace DistMigrate.Tests.Unit.MappedRam;
 
 /// <summary>
-/// Damages a valid image at random. <c>MUTATIONS</c> says how often (default 5000); <c>SEED</c> repeats a run, whose seed the
+/// Damages a valid image at random. <c>MUTATIONS</c> says how often (default 5000, 100,000 with <c>DISTMIGRATE_FULL=1</c>); <c>SEED</c> repeats a run, whose seed the
 /// output and every failure name.
 /// </summary>
 public sealed class ImageMutationTests(ITestOutputHelper output)
@@ -30,7 +30,7 @@ public sealed class ImageMutationTests(ITestOutputHelper output)
     [Fact]
     public void No_mutation_makes_the_verifier_throw_or_run_on_and_the_reader_refuses_what_it_reports()
     {
-        var count = FromEnvironment("MUTATIONS", 5000);
+        var count = FromEnvironment("MUTATIONS", Environment.GetEnvironmentVariable("DISTMIGRATE_FULL") == "1" ? 100_000 : 5000);
         var seed = FromEnvironment("SEED", Random.Shared.Next());
         output.WriteLine($"SEED={seed} MUTATIONS={count}");
         var random = new Random(seed);

@@ -74,7 +74,7 @@ public sealed class BlockEngineTests
         using var block = new TestBlock(4).With((0, 4));
         block.Engine.BeginIteration(1);
         block.Engine.TryScan(block.Image);
-        Assert.True(block.Engine.TryTake(4, out var run, out _));
+        Assert.True(block.Engine.TryTake(4, out var run));
         block.FillFile(0xee);
         block.Engine.Fail(run, new ImageException(ImageFault.Storage, "Half of it was written."));
         block.Memory.Free(new PageRun(1, 1));
@@ -99,9 +99,42 @@ public sealed class BlockEngineTests
         Assert.Equal((4, 6, BlockState.Ready), (block.Now.Dirty, block.Now.Durable, block.Now.State));
         block.Engine.BeginIteration(4);
         block.Engine.TryScan(block.Image);
-        Assert.True(block.Engine.TryTake(10, out var first, out _));
-        Assert.True(block.Engine.TryTake(10, out var second, out _));
+        Assert.True(block.Engine.TryTake(10, out var first));
+        Assert.True(block.Engine.TryTake(10, out var second));
         Assert.Equal((new PageRun(2, 3), new PageRun(7, 1)), (first, second));
+    }
+
+    [Fact]
+    public void A_page_that_turned_zero_in_a_failed_epoch_is_made_zero_in_the_file_again()
+    {
+        using var block = new TestBlock(1).With((0, 1));
+        block.CopyAll(iteration: 1);
+        block.CloseEpoch();
+        block.Memory.Free(new PageRun(0, 1));
+        block.Engine.MarkDirty(new PageRun(0, 1));
+        block.CopyAll(iteration: 2);
+
+        // What the storage does when it loses the punch.
+        block.FillFile(1);
+        block.CloseEpoch(durable: false);
+        block.CopyAll(iteration: 3);
+        block.CloseEpoch();
+        block.AssertHandedOver(block.HandOver());
+    }
+
+    [Fact]
+    public void A_page_in_flight_while_an_epoch_fails_is_written_again_because_of_that_and_not_because_it_changed()
+    {
+        using var block = new TestBlock(1).With((0, 1));
+        block.Engine.BeginIteration(1);
+        block.Engine.TryScan(block.Image);
+        Assert.True(block.Engine.TryTake(1, out var run));
+        block.CloseEpoch(durable: false);
+        using var copier = new ExtentCopier(block.Image, 1, _ => { });
+        copier.Copy(block.Engine, run);
+        Assert.Equal((1, 1, 0, 0), (block.Now.Dirty, block.Now.First, block.Now.Redirtied, block.Now.Resumed));
+        block.CopyAll(iteration: 1);
+        Assert.Equal((0, 1, 0, 1), (block.Now.Dirty, block.Now.First, block.Now.Redirtied, block.Now.Resumed));
     }
 
     [Fact]
@@ -131,7 +164,7 @@ public sealed class BlockEngineTests
         using var block = new TestBlock(2).With((0, 2));
         block.Engine.BeginIteration(1);
         block.Engine.TryScan(block.Image);
-        Assert.True(block.Engine.TryTake(2, out var run, out _));
+        Assert.True(block.Engine.TryTake(2, out var run));
         block.Engine.Fail(run, new ImageException(ImageFault.NoSpace, "No space."));
         Assert.Equal((BlockState.Failed, 1, ImageFault.NoSpace), (block.Now.State, block.Now.Errors, Assert.IsType<ImageException>(block.Now.Error).Fault));
         block.Engine.BeginIteration(1);
@@ -145,10 +178,10 @@ public sealed class BlockEngineTests
     {
         using var block = new TestBlock(2).With((0, 2));
         block.Engine.BeginIteration(1);
-        Assert.False(block.Engine.TryTake(2, out _, out _));
+        Assert.False(block.Engine.TryTake(2, out _));
         Assert.True(block.Engine.TryScan(block.Image));
         Assert.False(block.Engine.TryScan(block.Image));
-        Assert.True(block.Engine.TryTake(2, out _, out _));
+        Assert.True(block.Engine.TryTake(2, out _));
     }
 
     [Fact]
@@ -193,11 +226,10 @@ public sealed class BlockEngineTests
         block.CloseEpoch();
         block.AssertHandedOver(block.Engine.HandOver());
         Assert.Equal((BlockState.Completed, 2, 0), (block.Now.State, block.Now.Durable, block.Now.Zero));
-        Assert.Throws<InvalidOperationException>(() => block.Engine.HandOver());
     }
 
     [Fact]
-    public void After_the_hand_over_a_late_write_is_refused_and_counted_and_late_commands_throw()
+    public void After_the_hand_over_a_late_write_is_refused_and_counted()
     {
         using var block = new TestBlock(4).With((0, 2));
         block.CopyAll(iteration: 1);
@@ -209,9 +241,21 @@ public sealed class BlockEngineTests
         block.Engine.EndEpoch(durable: false);
         block.Engine.Cancel();
         Assert.Equal(before with { LateWrites = 2 }, block.Now);
-        Assert.Throws<InvalidOperationException>(() => block.Engine.MarkDirty(new PageRun(0, 1)));
-        Assert.Throws<InvalidOperationException>(() => block.Engine.BeginIteration(2));
-        Assert.Throws<InvalidOperationException>(block.Engine.BeginEpoch);
+    }
+
+    [Fact]
+    public void A_page_that_changes_after_the_hand_over_is_written_again_and_only_that_one()
+    {
+        using var block = new TestBlock(4).With((0, 4));
+        block.CopyAll(iteration: 1);
+        block.CloseEpoch();
+        block.Engine.HandOver();
+        block.Memory.Fill(new PageRun(2, 1), 9);
+        block.Engine.MarkDirty(new PageRun(2, 1));
+        block.CopyAll(iteration: 2);
+        block.CloseEpoch();
+        block.AssertHandedOver(block.HandOver());
+        Assert.Equal((4, 1, 0), (block.Now.First, block.Now.Redirtied, block.Now.Resumed));
     }
 
     [Fact]
@@ -220,12 +264,12 @@ public sealed class BlockEngineTests
         using var block = new TestBlock(4).With((0, 4));
         block.Engine.BeginIteration(1);
         block.Engine.TryScan(block.Image);
-        Assert.True(block.Engine.TryTake(4, out var run, out var reserve));
+        Assert.True(block.Engine.TryTake(4, out var run));
         block.Engine.Dispose();
         Assert.True(block.Memory.IsDisposed);
         Assert.True(block.Engine.Settled.IsCompleted);
         using var copier = new ExtentCopier(block.Image, 4, _ => { });
-        copier.Copy(block.Engine, run, reserve);
+        copier.Copy(block.Engine, run);
         Assert.Equal((1, 0, BlockState.Cancelled), (block.Now.LateWrites, block.Now.Normal, block.Now.State));
     }
 
@@ -235,12 +279,12 @@ public sealed class BlockEngineTests
         using var block = new TestBlock(8).With((0, 8));
         block.Engine.BeginIteration(1);
         block.Engine.TryScan(block.Image);
-        Assert.True(block.Engine.TryTake(4, out var run, out var reserve));
+        Assert.True(block.Engine.TryTake(4, out var run));
         block.Engine.Cancel();
-        Assert.False(block.Engine.TryTake(4, out _, out _));
+        Assert.False(block.Engine.TryTake(4, out _));
         Assert.False(block.Engine.Settled.IsCompleted);
         using var copier = new ExtentCopier(block.Image, 4, _ => { });
-        copier.Copy(block.Engine, run, reserve);
+        copier.Copy(block.Engine, run);
         Assert.True(block.Engine.Settled.IsCompleted);
         Assert.Equal((BlockState.Cancelled, 4, 4, 0), (block.Now.State, block.Now.Dirty, block.Now.Written, block.Now.LateWrites));
         Assert.Throws<InvalidOperationException>(() => block.Engine.BeginIteration(2));

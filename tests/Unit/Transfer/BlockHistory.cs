@@ -17,6 +17,7 @@ internal enum BlockEvent
     OpenEpoch,
     CloseEpoch,
     LoseEpoch,
+    Invalidate,
 }
 
 /// <summary>Plays events on a block engine and, page by page, on a model that is too simple to be wrong.</summary>
@@ -28,7 +29,7 @@ internal sealed class BlockHistory : IDisposable
     private readonly State[] _pages;
     private readonly bool[] _again;
     private readonly bool[] _present;
-    private readonly List<(PageRun Run, IReadOnlyList<PageRun>? Reserve)> _taken = [];
+    private readonly List<PageRun> _taken = [];
     private bool _epochOpen;
     private int _iteration;
     private long _normal;
@@ -48,6 +49,7 @@ internal sealed class BlockHistory : IDisposable
     private enum State
     {
         Dirty,
+        Held,
         InFlight,
         Written,
         Closing,
@@ -69,6 +71,9 @@ internal sealed class BlockHistory : IDisposable
             case BlockEvent.GuestFrees:
                 _block.Memory.Free(run);
                 MarkDirty(run);
+                break;
+            case BlockEvent.Invalidate:
+                Invalidate();
                 break;
             case BlockEvent.Begin:
                 _block.Engine.BeginIteration(++_iteration);
@@ -107,6 +112,7 @@ internal sealed class BlockHistory : IDisposable
             Copy();
         do
         {
+            Play(BlockEvent.Invalidate, default);
             Play(BlockEvent.Begin, default);
             Scan();
             while (Take())
@@ -136,7 +142,7 @@ internal sealed class BlockHistory : IDisposable
             if (_pages[page] == State.InFlight)
                 _again[page] = true;
             else
-                _pages[page] = State.Dirty;
+                _pages[page] = _pages[page] is State.Durable or State.Held ? State.Held : State.Dirty;
         }
     }
 
@@ -153,7 +159,7 @@ internal sealed class BlockHistory : IDisposable
 
     private bool Take()
     {
-        if (!_block.Engine.TryTake(_extentPages, out var run, out var reserve))
+        if (!_block.Engine.TryTake(_extentPages, out var run))
             return false;
         Assert.InRange(run.Count, 1, _extentPages);
         Assert.Equal(run.First / _extentPages, (run.End - 1) / _extentPages);
@@ -163,7 +169,7 @@ internal sealed class BlockHistory : IDisposable
             _pages[page] = State.InFlight;
         }
 
-        _taken.Add((run, reserve));
+        _taken.Add(run);
         return true;
     }
 
@@ -171,9 +177,9 @@ internal sealed class BlockHistory : IDisposable
     {
         if (_taken.Count == 0)
             return;
-        var (run, reserve) = _taken[0];
+        var run = _taken[0];
         _taken.RemoveAt(0);
-        _copier.Copy(_block.Engine, run, reserve);
+        _copier.Copy(_block.Engine, run);
         for (var page = run.First; page < run.End; page++)
             Land(page, !_block.Memory.IsZero(page));
     }
@@ -182,7 +188,7 @@ internal sealed class BlockHistory : IDisposable
     {
         if (_taken.Count == 0)
             return;
-        var (run, _) = _taken[^1];
+        var run = _taken[^1];
         _taken.RemoveAt(_taken.Count - 1);
         _block.Engine.Fail(run, new ImageException(ImageFault.Storage, "The test says so."));
         for (var page = run.First; page < run.End; page++)
@@ -190,6 +196,15 @@ internal sealed class BlockHistory : IDisposable
             _pages[page] = State.Dirty;
             _again[page] = false;
         }
+    }
+
+    /// <summary>The journal no longer speaks of the pages that are to be overwritten.</summary>
+    private void Invalidate()
+    {
+        var held = _block.Engine.HeldPages();
+        Assert.Equal(Count(State.Held), held.Sum(run => run.Count));
+        _block.Engine.ReleaseHeld(held);
+        Replace(State.Held, State.Dirty);
     }
 
     private void OpenEpoch()
@@ -236,8 +251,8 @@ internal sealed class BlockHistory : IDisposable
 
     private void AssertCounts(BlockEvent after)
     {
-        var zero = _pages.Where((state, page) => state is not (State.Dirty or State.InFlight) && !_present[page]).LongCount();
-        var expected = (Count(State.Dirty), Count(State.InFlight), Count(State.Written) + Count(State.Closing), Count(State.Durable), zero, _normal, _duplicate);
+        var zero = _pages.Where((state, page) => state is not (State.Dirty or State.Held or State.InFlight) && !_present[page]).LongCount();
+        var expected = (Count(State.Dirty) + Count(State.Held), Count(State.InFlight), Count(State.Written) + Count(State.Closing), Count(State.Durable), zero, _normal, _duplicate);
         var now = _block.Now;
         var found = (now.Dirty, now.InFlight, now.Written, now.Durable, now.Zero, now.Normal, now.Duplicate);
         Assert.True(expected == found, $"after {after}: (dirty, in flight, written, durable, zero, normal, duplicate) is {found}, not {expected}");

@@ -9,6 +9,7 @@ public sealed class ClaimRegisterTests : IDisposable
 
     private static readonly Guid ImageId = Guid.NewGuid();
 
+    private int _migrations;
     private readonly TestFolder _folder = new();
     private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero));
 
@@ -21,16 +22,24 @@ public sealed class ClaimRegisterTests : IDisposable
     [Fact]
     public void The_first_taker_gets_number_one_and_its_claim_stands_beside_the_image()
     {
-        var claim = Take(Living);
+        var claim = Take(Living, migration: "mig");
         Assert.Equal((1, ImageId, "vm1", "mig", Living, _time.GetUtcNow()), (claim.Number, claim.ImageId, claim.Guest, claim.Migration, claim.Holder, claim.Taken));
         Assert.Equal(claim, SideFile.Read(Image + ".claim.1", TransferJson.Default.Claim));
         Assert.Equal([Image + ".claim.1"], Directory.GetFiles(_folder.Path));
     }
 
     [Fact]
+    public void The_same_migration_and_holder_again_get_the_claim_that_they_have()
+    {
+        var claim = Take(Living, migration: "mig");
+        Assert.Equal(claim, Take(Living, migration: "mig"));
+        Assert.Equal([Image + ".claim.1"], Directory.GetFiles(_folder.Path));
+    }
+
+    [Fact]
     public void A_second_taker_is_refused_with_the_name_of_the_holder()
     {
-        Take(Living);
+        Take(Living, migration: "mig");
         var error = Assert.Throws<ImageException>(() => Take(Living));
         Assert.Equal(ImageFault.ClaimHeld, error.Fault);
         Assert.Contains($"process {Living.Pid} on host {Here} holds claim 1 since 2026-01-02 03:04:05Z (migration mig)", error.Message, StringComparison.Ordinal);
@@ -174,6 +183,7 @@ public sealed class ClaimRegisterTests : IDisposable
 
     private static ImageFault Refused(Action action) => Assert.Throws<ImageException>(action).Fault;
 
-    private Claim Take(ProcessIdentity holder, Guid? imageId = null, bool ignoreHolder = false) =>
-        new ClaimRegister(Image, Here, _time).Take(imageId ?? ImageId, "vm1", "mig", holder, ignoreHolder);
+    /// <summary>Takes a claim for a migration of its own, unless one is named.</summary>
+    private Claim Take(ProcessIdentity holder, Guid? imageId = null, bool ignoreHolder = false, string? migration = null) =>
+        new ClaimRegister(Image, Here, _time).Take(imageId ?? ImageId, "vm1", migration ?? $"mig-{++_migrations}", holder, ignoreHolder);
 }

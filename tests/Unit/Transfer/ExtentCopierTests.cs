@@ -80,12 +80,12 @@ public sealed class ExtentCopierTests
             block.Engine.MarkDirty(new PageRun(0, extentPages));
             block.Engine.BeginIteration(iteration);
             block.Engine.TryScan(block.Image);
-            Assert.True(block.Engine.TryTake(extentPages, out var run, out _));
+            Assert.True(block.Engine.TryTake(extentPages, out var run));
             Assert.Equal(extentPages, run.Count);
 
             // The first copy settles pages that no earlier pass wrote; later ones have to make half of them zero on file.
             var before = GC.GetAllocatedBytesForCurrentThread();
-            copier.Copy(block.Engine, run, reserve: null);
+            copier.Copy(block.Engine, run);
             least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
         }
 
@@ -108,9 +108,9 @@ public sealed class ExtentCopierTests
         }
 
         block.Engine.TryScan(block.Image);
-        Assert.True(block.Engine.TryTake(Extent, out var run, out _));
+        Assert.True(block.Engine.TryTake(Extent, out var run));
         Assert.Equal(block.Layout.PageCount, run.Count);
-        copier.Copy(block.Engine, run, reserve: null);
+        copier.Copy(block.Engine, run);
         return writes;
     }
 

@@ -15,7 +15,7 @@ public sealed class ImageFileTests : IDisposable
     [Fact]
     public void A_partial_image_has_its_whole_length_at_once_is_private_and_takes_no_space()
     {
-        using var image = ImageFile.Create(Partial, 1L << 40, DirectIoChoice.Off);
+        using var image = ImageFile.Create(Partial, 1L << 40, DirectIoChoice.Off, Watch.Impatient());
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Partial));
         var now = Libc.Identify(Partial);
         Assert.Equal((1L << 40, 0L), (now.Length, now.AllocatedBytes));
@@ -25,8 +25,8 @@ public sealed class ImageFileTests : IDisposable
     [Fact]
     public void A_second_writer_is_refused_in_the_same_process_too_and_the_first_one_is_not_disturbed()
     {
-        using var first = ImageFile.Create(Partial, Length, DirectIoChoice.Auto);
-        Assert.Equal(ImageFault.Busy, Refused(() => ImageFile.Create(Partial, Length, DirectIoChoice.Auto)));
+        using var first = ImageFile.Create(Partial, Length, DirectIoChoice.Auto, Watch.Impatient());
+        Assert.Equal(ImageFault.Busy, Refused(() => ImageFile.Create(Partial, Length, DirectIoChoice.Auto, Watch.Impatient())));
         first.FSync();
     }
 
@@ -34,7 +34,7 @@ public sealed class ImageFileTests : IDisposable
     public void What_a_dead_process_left_is_replaced_and_none_of_its_bytes_stay()
     {
         File.WriteAllText(Partial, "left over");
-        using var image = ImageFile.Create(Partial, Length, DirectIoChoice.Off);
+        using var image = ImageFile.Create(Partial, Length, DirectIoChoice.Off, Watch.Impatient());
         Assert.Equal(Length, new FileInfo(Partial).Length);
         using var input = image.OpenInput();
         var bytes = new byte[4096];
@@ -54,7 +54,7 @@ public sealed class ImageFileTests : IDisposable
             {
                 try
                 {
-                    var image = ImageFile.Create(Partial, Length, DirectIoChoice.Off);
+                    var image = ImageFile.Create(Partial, Length, DirectIoChoice.Off, Watch.Impatient());
                     lock (winners)
                         winners.Add(image);
                 }
@@ -77,8 +77,8 @@ public sealed class ImageFileTests : IDisposable
     [Fact]
     public void A_partial_image_that_lost_its_lock_holder_is_free_again()
     {
-        ImageFile.Create(Partial, Length, DirectIoChoice.Auto).Dispose();
-        ImageFile.Create(Partial, Length, DirectIoChoice.Auto).Dispose();
+        ImageFile.Create(Partial, Length, DirectIoChoice.Auto, Watch.Impatient()).Dispose();
+        ImageFile.Create(Partial, Length, DirectIoChoice.Auto, Watch.Impatient()).Dispose();
     }
 
     [Theory]
@@ -88,7 +88,7 @@ public sealed class ImageFileTests : IDisposable
     {
         using var folder = new TestFolder(parent);
         var path = folder["image.partial"];
-        using var image = ImageFile.Create(path, Length, DirectIoChoice.Auto);
+        using var image = ImageFile.Create(path, Length, DirectIoChoice.Auto, Watch.Impatient());
         Assert.Equal(TakesDirectIo(folder["probe"]), image.UsesDirectIo);
         using var page = new AlignedBuffer(Page.Size);
         page.Span.Fill(0x5a);
@@ -109,12 +109,12 @@ public sealed class ImageFileTests : IDisposable
         var path = folder["image.partial"];
         if (TakesDirectIo(folder["probe"]))
         {
-            using var image = ImageFile.Create(path, Length, DirectIoChoice.On);
+            using var image = ImageFile.Create(path, Length, DirectIoChoice.On, Watch.Impatient());
             Assert.True(image.UsesDirectIo);
         }
         else
         {
-            Assert.Equal(ImageFault.NoDirectIo, Refused(() => ImageFile.Create(path, Length, DirectIoChoice.On)));
+            Assert.Equal(ImageFault.NoDirectIo, Refused(() => ImageFile.Create(path, Length, DirectIoChoice.On, Watch.Impatient())));
             Assert.False(File.Exists(path));
         }
     }
@@ -122,28 +122,28 @@ public sealed class ImageFileTests : IDisposable
     [Fact]
     public void Off_writes_through_the_page_cache()
     {
-        using var image = ImageFile.Create(Partial, Length, DirectIoChoice.Off);
+        using var image = ImageFile.Create(Partial, Length, DirectIoChoice.Off, Watch.Impatient());
         Assert.False(image.UsesDirectIo);
     }
 
     [Fact]
     public void A_folder_that_does_not_exist_is_told_as_such()
     {
-        var error = Assert.Throws<ImageException>(() => ImageFile.Create(_folder["no/guest.partial"], Length, DirectIoChoice.Auto));
+        var error = Assert.Throws<ImageException>(() => ImageFile.Create(_folder["no/guest.partial"], Length, DirectIoChoice.Auto, Watch.Impatient()));
         Assert.Equal((ImageFault.NotFound, Errno.ENOENT), (error.Fault, error.Errno));
     }
 
     [Fact]
     public void An_image_longer_than_the_file_system_takes_is_refused_and_leaves_no_file()
     {
-        Assert.Equal(ImageFault.NoSpace, Refused(() => ImageFile.Create(Partial, long.MaxValue / 2, DirectIoChoice.Off)));
+        Assert.Equal(ImageFault.NoSpace, Refused(() => ImageFile.Create(Partial, long.MaxValue / 2, DirectIoChoice.Off, Watch.Impatient())));
         Assert.False(File.Exists(Partial));
     }
 
     [Fact]
     public void An_fsync_notices_that_the_partial_image_was_removed()
     {
-        using var image = ImageFile.Create(Partial, Length, DirectIoChoice.Auto);
+        using var image = ImageFile.Create(Partial, Length, DirectIoChoice.Auto, Watch.Impatient());
         File.Delete(Partial);
         Assert.Equal(ImageFault.Replaced, Refused(image.FSync));
     }
@@ -151,7 +151,7 @@ public sealed class ImageFileTests : IDisposable
     [Fact]
     public void An_fsync_notices_that_the_partial_image_was_replaced()
     {
-        using var image = ImageFile.Create(Partial, Length, DirectIoChoice.Auto);
+        using var image = ImageFile.Create(Partial, Length, DirectIoChoice.Auto, Watch.Impatient());
         File.WriteAllText(_folder["other"], "other");
         File.Move(_folder["other"], Partial, overwrite: true);
         Assert.Equal(ImageFault.Replaced, Refused(image.FSync));
@@ -162,39 +162,16 @@ public sealed class ImageFileTests : IDisposable
     [Fact]
     public void An_fsync_notices_that_the_partial_image_has_a_second_name()
     {
-        using var image = ImageFile.Create(Partial, Length, DirectIoChoice.Auto);
+        using var image = ImageFile.Create(Partial, Length, DirectIoChoice.Auto, Watch.Impatient());
         image.FSync();
         Libc.Link(Partial, _folder["second"]);
         Assert.Equal(ImageFault.Replaced, Refused(image.FSync));
     }
 
     [Fact]
-    public void An_existing_final_name_is_refused_and_kept_unless_it_may_be_replaced()
-    {
-        var final = _folder.Write("guest.image", "old");
-        using var image = ImageFile.Create(Partial, Length, DirectIoChoice.Auto);
-        Assert.Equal(ImageFault.Exists, Refused(() => image.Rename(final, overwrite: false)));
-        Assert.Equal("old", File.ReadAllText(final));
-        image.FSync();
-        image.Rename(final, overwrite: true);
-        Assert.True(Libc.Identify(final).IsSameFile(image.Identity));
-        Assert.False(File.Exists(Partial));
-    }
-
-    [Fact]
-    public void A_replaced_partial_image_is_not_published()
-    {
-        using var image = ImageFile.Create(Partial, Length, DirectIoChoice.Auto);
-        File.Delete(Partial);
-        File.WriteAllText(Partial, "other");
-        Assert.Equal(ImageFault.Replaced, Refused(() => image.Rename(_folder["guest.image"], overwrite: false)));
-        Assert.False(File.Exists(_folder["guest.image"]));
-    }
-
-    [Fact]
     public void Reserved_space_is_given_back_and_the_file_is_sparse_again()
     {
-        using var image = ImageFile.Create(Partial, Length, DirectIoChoice.Off);
+        using var image = ImageFile.Create(Partial, Length, DirectIoChoice.Off, Watch.Impatient());
         image.Allocate(0, Length);
         Assert.Equal(Length, Libc.Identify(Partial).AllocatedBytes);
         image.Release(0, Length);
@@ -205,7 +182,7 @@ public sealed class ImageFileTests : IDisposable
     [Fact]
     public void Zeroed_pages_read_as_zero_and_their_neighbours_stay()
     {
-        using var image = ImageFile.Create(Partial, Length, DirectIoChoice.Off);
+        using var image = ImageFile.Create(Partial, Length, DirectIoChoice.Off, Watch.Impatient());
         var bytes = new byte[3 * Page.Size];
         bytes.AsSpan().Fill(9);
         image.WriteMeta(bytes, 0);
@@ -219,17 +196,17 @@ public sealed class ImageFileTests : IDisposable
     [Fact]
     public void After_its_pages_are_closed_no_page_is_written_and_the_lock_is_still_held()
     {
-        using var image = ImageFile.Create(Partial, Length, DirectIoChoice.Auto);
+        using var image = ImageFile.Create(Partial, Length, DirectIoChoice.Auto, Watch.Impatient());
         Assert.True(image.UsesDirectIo);
         image.ClosePages();
         Assert.Throws<ObjectDisposedException>(() => image.WritePages(new byte[Page.Size], 0));
-        Assert.Throws<ImageException>(() => ImageFile.Create(Partial, Length, DirectIoChoice.Auto));
+        Assert.Throws<ImageException>(() => ImageFile.Create(Partial, Length, DirectIoChoice.Auto, Watch.Impatient()));
     }
 
     [Fact]
     public void A_discarded_image_is_gone_and_a_second_discard_changes_nothing()
     {
-        using var image = ImageFile.Create(Partial, Length, DirectIoChoice.Auto);
+        using var image = ImageFile.Create(Partial, Length, DirectIoChoice.Auto, Watch.Impatient());
         image.Discard();
         Assert.False(File.Exists(Partial));
         image.Discard();

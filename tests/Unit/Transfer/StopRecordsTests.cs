@@ -37,14 +37,13 @@ public sealed class StopRecordsTests : IDisposable
     }
 
     [Fact]
-    public async Task Of_an_unpublished_image_the_partial_files_are_removed_and_another_image_of_its_name_is_not()
+    public async Task What_was_saved_of_an_unpublished_image_is_kept()
     {
         var partial = Libc.Identify(_folder.Write("guest.image.partial", "image"));
-        _folder.Write("guest.image.partial.manifest.json", "{}");
         _folder.Write("guest.image", "an older image");
         Records.Write(Record("mig", partial));
         Assert.Equal(["mig: restored"], await RestoreAllAsync());
-        Assert.Equal([Image], Directory.GetFiles(_folder.Path));
+        Assert.Equal([Image, Image + ".partial"], Directory.GetFiles(_folder.Path).Order(StringComparer.Ordinal));
     }
 
     [Fact]
@@ -105,7 +104,7 @@ public sealed class StopRecordsTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     private StopRecord Record(string migration, FileIdentity partial) => new(
-        migration, "vm1", _folder["no.sock"], new ProcessIdentity("host-a", int.MaxValue, 1), WasRunning: true, Image, partial.Device, partial.Inode);
+        migration, "vm1", _folder["no.sock"], new ProcessIdentity("host-a", int.MaxValue, 1), WasRunning: true, Image, partial.Device, partial.Inode, IsPublishing: true);
 
     private async Task<List<string>> RestoreAllAsync()
     {

@@ -18,7 +18,7 @@ internal sealed class TestBlock : IDisposable
         Layout = new RamBlockLayout($"ram-{at}", pages * Page.Size, 0, 64, at);
         if (image is null)
             _folder = new TestFolder("/dev/shm");
-        Image = image ?? ImageFile.Create(_folder!["image.partial"], at + Layout.UsedLength, DirectIoChoice.Off);
+        Image = image ?? ImageFile.Create(_folder!["image.partial"], at + Layout.UsedLength, DirectIoChoice.Off, Watch.Impatient());
         Engine = new BlockEngine(Layout, Memory);
     }
 
@@ -44,10 +44,11 @@ internal sealed class TestBlock : IDisposable
     public void CopyAll(int iteration, int extentPages = 256)
     {
         using var copier = new ExtentCopier(Image, extentPages, _ => { });
+        Engine.ReleaseHeld(Engine.HeldPages());
         Engine.BeginIteration(iteration);
         Engine.TryScan(Image);
-        while (Engine.TryTake(extentPages, out var run, out var reserve))
-            copier.Copy(Engine, run, reserve);
+        while (Engine.TryTake(extentPages, out var run))
+            copier.Copy(Engine, run);
         Assert.Equal(BlockState.Clean, Now.State);
     }
 

@@ -27,6 +27,7 @@ public sealed class WriterCrewTests
                     for (var i = 0; i < 20; i++)
                     {
                         Disturb(block, random);
+                        block.Engine.ReleaseHeld(block.Engine.HeldPages());
                         crew.Wake();
                         if (i % 5 == 4)
                             block.CloseEpoch(durable: random.Next(2) == 0);
@@ -71,7 +72,7 @@ public sealed class WriterCrewTests
     {
         const int pages = 700;
         using var folder = new TestFolder();
-        using var image = ImageFile.Create(folder["image.partial"], (1 << 20) + (pages * Page.Size), directIo);
+        using var image = ImageFile.Create(folder["image.partial"], (1 << 20) + (pages * Page.Size), directIo, Watch.Impatient());
         using var block = new TestBlock(pages, image).With((0, 100), (110, 1), (130, 300), (500, 17), (699, 1));
         using var crew = NewCrew(image, writers: 3, extentPages: 64, block);
         await IterateAsync(block, crew, iteration: 1);
@@ -93,7 +94,7 @@ public sealed class WriterCrewTests
     {
         using var both = new Barrier(2);
         using var folder = new TestFolder("/dev/shm");
-        using var image = ImageFile.Create(folder["image.partial"], 4 << 20, DirectIoChoice.Off);
+        using var image = ImageFile.Create(folder["image.partial"], 4 << 20, DirectIoChoice.Off, Watch.Impatient());
         using var one = new TestBlock(64, image, 1 << 20).With((0, 64));
         using var other = new TestBlock(64, image, 2 << 20).With((0, 64));
         var met = 0;
@@ -123,7 +124,7 @@ public sealed class WriterCrewTests
     public async Task Memory_that_cannot_be_read_fails_its_own_block_alone_and_the_next_iteration_tries_again(bool expected)
     {
         using var folder = new TestFolder("/dev/shm");
-        using var image = ImageFile.Create(folder["image.partial"], 4 << 20, DirectIoChoice.Off);
+        using var image = ImageFile.Create(folder["image.partial"], 4 << 20, DirectIoChoice.Off, Watch.Impatient());
         using var good = new TestBlock(64, image, 1 << 20).With((0, 64));
         using var bad = new TestBlock(64, image, 2 << 20).With((0, 64));
         Exception error = expected ? new GuestException(GuestFault.MemoryUnreadable, "The test says so.") : new InvalidOperationException("A fault of ours.");
@@ -244,6 +245,7 @@ public sealed class WriterCrewTests
 
     private static async Task IterateAsync(TestBlock block, WriterCrew crew, int iteration)
     {
+        block.Engine.ReleaseHeld(block.Engine.HeldPages());
         block.Engine.BeginIteration(iteration);
         crew.Wake();
         await block.Engine.Settled.WaitAsync(Limit);

@@ -1,0 +1,203 @@
+using DistMigrate.Guests;
+using DistMigrate.MappedRam;
+
+namespace DistMigrate.Transfer;
+
+/// <summary>
+/// The guest that is saved, as its image writer controls it: examined, stopped once that is on record, given its run state back,
+/// or treated as the operator asked once its image is published. One call runs at a time; the properties may be read at any moment.
+/// </summary>
+internal sealed class SourceGuest : IImageSource, IAsyncDisposable
+{
+    private readonly SavePlan _plan;
+    private readonly StopRecords _stops;
+    private readonly TimeProvider _time;
+    private readonly QemuGuest _qemu;
+    private readonly GuestLock _lock;
+    private long _stoppedAt;
+    private TimeSpan? _downtime;
+
+    private SourceGuest(SavePlan plan, StopRecords stops, TimeProvider time, QemuGuest qemu, GuestLock @lock)
+    {
+        _plan = plan;
+        _stops = stops;
+        _time = time;
+        _qemu = qemu;
+        _lock = @lock;
+    }
+
+    /// <summary>Its QEMU process.</summary>
+    public ProcessIdentity Process => ProcessOf(_plan, _qemu);
+
+    /// <summary>Its run state in QEMU's words, as last seen.</summary>
+    public string State { get; private set; } = "";
+
+    /// <summary>How it is built.</summary>
+    public GuestDescription Description { get; private set; } = null!;
+
+    /// <summary>Where its memory lies in the image.</summary>
+    public ImageLayout Layout { get; private set; } = null!;
+
+    /// <summary>Its RAMBlocks, in QEMU's order.</summary>
+    public IReadOnlyList<RamBlock> RamBlocks { get; private set; } = [];
+
+    /// <summary>Whether it stands still because we stopped it.</summary>
+    public bool IsHeldStopped => _stoppedAt != 0 && _downtime is null;
+
+    /// <summary>How long it has been, or was, stopped by us.</summary>
+    public TimeSpan Downtime => _downtime ?? (_stoppedAt == 0 ? TimeSpan.Zero : _time.GetElapsedTime(_stoppedAt));
+
+    /// <summary>Connects to a guest and takes its lock. It is not touched.</summary>
+    /// <exception cref="GuestException">It cannot be reached.</exception>
+    /// <exception cref="ImageException">Another migration holds it.</exception>
+    public static async Task<SourceGuest> OpenAsync(
+        SavePlan plan, StopRecords stops, string runtimeFolder, TimeProvider time, CancellationToken cancellationToken)
+    {
+        var qemu = await ConnectAsync(plan, runtimeFolder, time, cancellationToken);
+        try
+        {
+            return new SourceGuest(plan, stops, time, qemu, GuestLock.Take(runtimeFolder, ProcessOf(plan, qemu), plan.Guest));
+        }
+        catch
+        {
+            await qemu.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Asks whether and how it can be saved, by questions alone.</summary>
+    /// <exception cref="GuestException">It cannot.</exception>
+    public async Task ExamineAsync(CancellationToken cancellationToken)
+    {
+        RamBlocks = await _qemu.EnsureSavableAsync(cancellationToken);
+        State = (await _qemu.QueryRunStateAsync(cancellationToken)).Status;
+        Description = await _qemu.DescribeAsync(RamBlocks, cancellationToken);
+        Layout = ImageLayout.Create(
+            await _qemu.QueryMachineAsync(cancellationToken), [.. RamBlocks.Select(block => new RamBlockSpec(block.Name, block.UsedLength))]);
+    }
+
+    /// <summary>Opens the memory of a RAMBlock.</summary>
+    /// <exception cref="GuestException">It cannot be read.</exception>
+    public IGuestMemory OpenMemory(string ramBlock) => _qemu.OpenMemory(RamBlocks.First(block => block.Name == ramBlock));
+
+    /// <summary>Fails when its QEMU has ended; its memory may be there to read all the same.</summary>
+    /// <exception cref="GuestException">It has.</exception>
+    public void ThrowIfEnded() => _qemu.Qmp.ThrowIfEnded();
+
+    /// <summary>Stops it, once its run state and our intent are durable. Fails when a RAMBlock came, went or changed its size.</summary>
+    /// <param name="device">Device number of the partial image.</param>
+    /// <param name="inode">Inode of the partial image.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="GuestException">It does not obey, or its RAMBlocks changed.</exception>
+    /// <exception cref="ImageException">The local disk does not take the record.</exception>
+    public async Task StopAsync(ulong device, ulong inode, CancellationToken cancellationToken)
+    {
+        var before = await _qemu.QueryRunStateAsync(cancellationToken);
+        var wasRunning = before.Running || (IsHeldStopped && WasRunning);
+        var settings = await _qemu.ReadMigrationSettingsAsync(cancellationToken);
+        _stops.Write(new StopRecord(_plan.Migration, _plan.Guest, _plan.QmpPath, Process, wasRunning, _plan.ImagePath, device, inode, IsPublishing: false, settings));
+        WasRunning = wasRunning;
+        _downtime = null;
+        _stoppedAt = _time.GetTimestamp();
+        State = before.Running ? (await _qemu.StopAsync(cancellationToken)).Status : before.Status;
+        if (!(await _qemu.QueryRamBlocksAsync(cancellationToken)).SequenceEqual(RamBlocks))
+        {
+            throw new GuestException(GuestFault.Mismatch,
+                $"A RAMBlock of {_plan.Guest} came, went or changed its size while the migration was set up. Save again once the guest has settled.");
+        }
+    }
+
+    /// <summary>Whether it ran before we stopped it.</summary>
+    public bool WasRunning { get; private set; }
+
+    /// <summary>Takes its device state.</summary>
+    /// <param name="memories">The memory of all its RAMBlocks.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="GuestException">QEMU does not give it.</exception>
+    public async Task<DeviceSections> TakeDeviceStateAsync(IEnumerable<IGuestMemory> memories, CancellationToken cancellationToken)
+    {
+        var devices = await _qemu.CaptureDeviceStateAsync(_qemu.ChooseDeviceStateMethod(memories), cancellationToken);
+        State = (await _qemu.QueryRunStateAsync(cancellationToken)).Status;
+        return devices;
+    }
+
+    /// <summary>Gives it the run state back that it had before we stopped it, if we did.</summary>
+    /// <returns>What the operator has to do; null when it was done.</returns>
+    public async Task<string?> RestoreRunStateAsync(CancellationToken cancellationToken)
+    {
+        if (!IsHeldStopped)
+            return null;
+        string? remark = null;
+        try
+        {
+            if (WasRunning)
+                State = (await _qemu.ContAsync(cancellationToken)).Status;
+            _stops.Forget(_plan.Migration);
+        }
+        catch (GuestException e) when (e.Fault == GuestFault.Exited)
+        {
+            State = "ended";
+            remark = $"The guest's QEMU has ended: {e.Message}";
+        }
+        catch (GuestException e)
+        {
+            remark = $"The guest could not be continued: {e.Message} Continue it with QMP 'cont'.";
+        }
+
+        _downtime = _time.GetElapsedTime(_stoppedAt);
+        return remark;
+    }
+
+    /// <summary>The image is published: the time for which we are answerable ends.</summary>
+    public void EndDowntime() => _downtime ??= _time.GetElapsedTime(_stoppedAt);
+
+    /// <summary>Does with it, now that its image is published, what the operator asked.</summary>
+    /// <param name="imageId">The image's id.</param>
+    /// <param name="wasRunning">Whether it ran before it was stopped: one that was paused before stays paused.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="ImageException">The claim to run it is another's, or the storage failed.</exception>
+    /// <exception cref="GuestException">It does not obey.</exception>
+    public async Task TreatAsync(Guid imageId, bool wasRunning, CancellationToken cancellationToken)
+    {
+        if (_plan.After == AfterPublication.Quit)
+        {
+            await _qemu.QuitAsync(cancellationToken);
+            State = "ended";
+            return;
+        }
+
+        if (_plan.After == AfterPublication.Run && wasRunning)
+        {
+            new ClaimRegister(_plan.ImagePath, _plan.Host, _time).Take(imageId, _plan.Guest, _plan.Migration, Process, ignoreHolder: false);
+            await _qemu.ContAsync(cancellationToken);
+            if (_stoppedAt != 0)
+                _downtime = _time.GetElapsedTime(_stoppedAt);
+        }
+
+        State = (await _qemu.QueryRunStateAsync(cancellationToken)).Status;
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await _qemu.DisposeAsync();
+        _lock.Dispose();
+    }
+
+    private static ProcessIdentity ProcessOf(SavePlan plan, QemuGuest qemu) => new(plan.Host, qemu.Pid, qemu.StartTime);
+
+    /// <summary>Connects to the guest. A monitor that another migration holds does not greet: the guest's lock tells it from one that is no monitor.</summary>
+    private static async Task<QemuGuest> ConnectAsync(SavePlan plan, string runtimeFolder, TimeProvider time, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await QemuGuest.ConnectAsync(plan.Guest, plan.QmpPath, time, cancellationToken);
+        }
+        catch (GuestException e) when (e.Fault == GuestFault.NotQmp)
+        {
+            if (QemuGuest.FindServer(plan.QmpPath) is var (pid, startTime))
+                GuestLock.Take(runtimeFolder, new ProcessIdentity(plan.Host, pid, startTime), plan.Guest).Dispose();
+            throw;
+        }
+    }
+}

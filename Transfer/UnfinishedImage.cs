@@ -1,0 +1,69 @@
+using DistMigrate.MappedRam.Journal;
+
+namespace DistMigrate.Transfer;
+
+/// <summary>The files that an attempt leaves which did not come to publish its image.</summary>
+internal static class UnfinishedImage
+{
+    /// <summary>Removes those of a process that has ended. Work that another migration may take up again is not touched.</summary>
+    /// <param name="paths">The image's files.</param>
+    /// <param name="migration">The migration that asks.</param>
+    /// <param name="files">The file system.</param>
+    /// <exception cref="ImageException">Busy: a living process, or another migration, owns them; it is named.</exception>
+    /// <exception cref="IOException">The storage failed.</exception>
+    public static void Remove(ImagePaths paths, string migration, IFileSystem files)
+    {
+        var owner = FindOwner(paths, files);
+        if (owner is not null && owner.Migration != migration)
+        {
+            throw new ImageException(ImageFault.Busy,
+                $"{paths.Journal} holds the unfinished work of migration {owner.Migration} of guest {owner.Guest} on host {owner.Host}. "
+                + "Resume or cancel that one, choose another image name, or remove its files with 'distmigrate gc'.");
+        }
+
+        if (owner is not null)
+            Publication.Withdraw(paths, owner.Inode, files);
+        ImageFile.RemoveLeftover(files, paths.Partial);
+        files.Remove(paths.Journal);
+        RemoveSideFiles(paths, files);
+    }
+
+    /// <summary>Removes the side files of an image that is not published, and puts back what it was about to replace.</summary>
+    /// <exception cref="IOException">The storage failed.</exception>
+    public static void RemoveSideFiles(ImagePaths paths, IFileSystem files)
+    {
+        files.Remove(paths.Journal + ".new");
+        foreach (var (from, _) in paths.SideFiles)
+            files.Remove(from);
+        DurableFile.RemoveTemporaries(paths.PartialManifest, files);
+        NameChange.Recover(files, [paths.Image, .. paths.SideFiles.Select(file => file.To)]);
+    }
+
+    /// <summary>Whose unfinished work a journal holds; null when there is none that can be taken up again.</summary>
+    /// <exception cref="ImageException">A living process writes it, or nobody can tell.</exception>
+    private static JournalIdentity? FindOwner(ImagePaths paths, IFileSystem files)
+    {
+        var state = new Owner();
+        using var journal = Journal.JournalFile.TryOpen(paths.Journal, state, files);
+        return journal?.Identity;
+    }
+
+    private sealed class Owner : IJournalVisitor
+    {
+        public void Identify(JournalIdentity identity)
+        {
+        }
+
+        public void Durable(int block, uint epoch, MappedRam.PageRun run, ReadOnlySpan<byte> hashes)
+        {
+        }
+
+        public void Zero(int block, uint epoch, MappedRam.PageRun run)
+        {
+        }
+
+        public void Invalidate(int block, MappedRam.PageRun run)
+        {
+        }
+    }
+}
