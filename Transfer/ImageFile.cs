@@ -211,8 +211,7 @@ public sealed class ImageFile : IDisposable
         }
         catch (Exception e) when (e is ErrnoException or IOException or UnauthorizedAccessException)
         {
-            throw new ImageException(ImageFault.Storage,
-                $"{Path} is kept, because it could not be removed: {e.Message.TrimEnd('.')}. Remove it by hand once the storage answers.", e);
+            throw new ImageException(ImageFault.Storage, e.Message, e);
         }
     }
 

@@ -258,7 +258,7 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
         }
         catch (Exception e) when (e is ImageException or IOException or UnauthorizedAccessException)
         {
-            Note(e.Message);
+            Note(NotRemoved(_paths, e));
         }
     }
 
@@ -281,7 +281,7 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
         }
         catch (Exception e) when (e is ImageException or IOException or UnauthorizedAccessException)
         {
-            return $"{paths.Partial} is kept, because it could not be removed: {e.Message.TrimEnd('.')}. Remove it once the storage answers: 'distmigrate gc'.";
+            return NotRemoved(paths, e);
         }
     }
 
@@ -295,6 +295,9 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
             await _guest.DisposeAsync();
         _guestGate.Dispose();
     }
+
+    private static string NotRemoved(ImagePaths paths, Exception e) =>
+        $"{paths.Partial} is kept, because it could not be removed: {e.Message.TrimEnd('.')}. Remove it once the storage answers: 'distmigrate gc'.";
 
     private static T Opened<T>(T? part) where T : class =>
         part ?? throw new InvalidOperationException("The image is not open; the coordinator's commands came out of order.");

@@ -11,6 +11,7 @@ namespace DistMigrate.Tests.EndToEnd.Faults;
 public sealed class CrashTests : IClassFixture<ShortEpochs>, IAsyncLifetime
 {
     private const int MostKills = 3;
+    private const string AlreadyPublished = "published";
 
     /// <summary>Without a limit, so fast that epochs close within the copying, and so slow that most kills meet the copying.</summary>
     private static readonly string[] Rates = ["1GiB/s", "24MiB/s", "8MiB/s"];
@@ -61,17 +62,20 @@ public sealed class CrashTests : IClassFixture<ShortEpochs>, IAsyncLifetime
         var random = FaultSeed.For(3);
         _output.WriteLine($"SEED={FaultSeed.Value}");
         List<string> failures = [];
-        var saves = FaultTools.IsFull ? 100 : 6;
-        for (var number = 0; number < saves; number++)
+        var wanted = FaultTools.IsFull ? 100 : 6;
+        var interruptions = 0;
+        for (var number = 0; interruptions < wanted && number < 3 * wanted; number++)
         {
             // The first kills meet every phase in turn, whatever the seed.
             var kills = Enumerable.Range(0, random.Next(1, MostKills + 1))
-                .Select(kill => (After: kill == 0 ? (Mark)(number % Enum.GetValues<Mark>().Length) : Pick(random), Delay: Delay(random))).ToArray();
+                .Select(kill => kill == 0 ? (Mark)(number % Enum.GetValues<Mark>().Length) : Pick(random)).Select(mark => (After: mark, Delay: Delay(mark, random))).ToArray();
             var rate = Rates[random.Next(Rates.Length)];
             var what = $"save {number} at {rate}, killed {string.Join(", ", kills.Select(kill => string.Create(CultureInfo.InvariantCulture, $"{kill.Delay.TotalMilliseconds:0} ms after {kill.After}")))}";
             try
             {
-                _output.WriteLine($"{what}: {await CrashAsync(_bench.Product.Image($"crash{number}.img"), rate, kills)}");
+                var met = await CrashAsync(_bench.Product.Image($"crash{number}.img"), rate, kills);
+                interruptions += met.Count(moment => moment != AlreadyPublished);
+                _output.WriteLine($"{what}: {string.Join(", ", met)}");
             }
             catch (Exception exception) when (exception is not OperationCanceledException)
             {
@@ -81,15 +85,16 @@ public sealed class CrashTests : IClassFixture<ShortEpochs>, IAsyncLifetime
             }
         }
 
-        Assert.True(failures.Count == 0, $"SEED={FaultSeed.Value}: {failures.Count} of {saves} failed\n{string.Join("\n\n", failures)}");
+        Assert.True(failures.Count == 0, $"SEED={FaultSeed.Value}: {failures.Count} saves failed\n{string.Join("\n\n", failures)}");
+        Assert.True(interruptions >= wanted, $"SEED={FaultSeed.Value}: only {interruptions} kills met an unpublished image.");
     }
 
     private static Mark Pick(Random random) => Enum.GetValues<Mark>()[random.Next(Enum.GetValues<Mark>().Length)];
 
-    /// <summary>Most often a moment, so that what comes next after a mark is met as well as what takes long.</summary>
-    private static TimeSpan Delay(Random random) => TimeSpan.FromMilliseconds(Math.Pow(10, 3.2 * random.NextDouble()) - 1);
+    /// <summary>Most often a moment, so that what comes next after a mark is met as well as what takes long; the publication is over soon.</summary>
+    private static TimeSpan Delay(Mark mark, Random random) => TimeSpan.FromMilliseconds(Math.Pow(10, (mark >= Mark.Checksums ? 1.2 : 3.2) * random.NextDouble()) - 1);
 
-    private async Task<string> CrashAsync(string image, string rate, IReadOnlyList<(Mark After, TimeSpan Delay)> kills)
+    private async Task<IReadOnlyList<string>> CrashAsync(string image, string rate, IReadOnlyList<(Mark After, TimeSpan Delay)> kills)
     {
         var guest = await _bench.GuestAsync();
         var before = FolderState.Of(_bench.Images);
@@ -110,6 +115,8 @@ public sealed class CrashTests : IClassFixture<ShortEpochs>, IAsyncLifetime
             await command;
             var dead = silo;
             command = _bench.Product.RunAsync("status");
+            if (met[^1] == AlreadyPublished)
+                break;
             await Wait.UntilAsync(() => (silo = _bench.Product.FindSilos().FirstOrDefault(pid => pid != dead)) != 0, "the next silo starts", details: () => _bench.Product.SiloLog);
         }
 
@@ -120,7 +127,7 @@ public sealed class CrashTests : IClassFixture<ShortEpochs>, IAsyncLifetime
         await _bench.ExpectWholeAsync(image);
         await _bench.RemoveAsync(image);
         before.ExpectUnchanged();
-        return string.Join(", ", met);
+        return met;
     }
 
     private async Task<(string Phase, string? Reason, string Message)> EndAsync(string id)
@@ -151,7 +158,7 @@ public sealed class CrashTests : IClassFixture<ShortEpochs>, IAsyncLifetime
 
     /// <summary>How far a save is, as its files tell.</summary>
     private static string Describe(string image, string guest) =>
-        File.Exists(image) ? "published" : File.Exists(image + ".partial.manifest.json") ? "with manifest" : File.Exists(image + ".partial.checksums") ? "with checksums"
+        File.Exists(image) ? AlreadyPublished : File.Exists(image + ".partial.manifest.json") ? "with manifest" : File.Exists(image + ".partial.checksums") ? "with checksums"
         : File.Exists(image + ".partial") ? $"unfinished, guest {guest}" : $"no image, guest {guest}";
 
     private async Task<string?> FindAsync(string image) =>

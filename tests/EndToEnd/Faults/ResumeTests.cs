@@ -88,8 +88,8 @@ public sealed class ResumeTests : IClassFixture<ShortEpochs>, IAsyncLifetime
         var guest = await _bench.GuestAsync();
         await guest.PauseAsync();
         var image = _bench.Product.Image("still.img");
-        var id = await _bench.SubmitAsync(guest, image, Rate);
-        foreach (var pages in new[] { 500, 3000 })
+        var id = await _bench.SubmitAsync(guest, image, "1MiB/s");
+        foreach (var pages in new[] { 300, 2000 })
         {
             await _bench.WaitUntilCopiedAsync(pages);
             await PauseAsync(id);

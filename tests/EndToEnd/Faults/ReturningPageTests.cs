@@ -45,6 +45,7 @@ public sealed class ReturningPageTests : IAsyncLifetime
         await _bench.WaitUntilCopiedAsync(pages: LastPage * 2);
         (await _bench.Product.RunAsync("pause", id)).ExpectOk();
         await _bench.WaitForPhaseAsync(id, "paused");
+        Assert.True(await _bench.SumBlocksAsync(id, "pages-durable") >= LastPage * 2, "What was written before the pause is durable.");
         var before = Array.ConvertAll(pages, page => Read(memory, page, 0));
         Assert.Equal(before, Array.ConvertAll(pages, page => Read(image + ".partial", page, pagesOffset)));
 

@@ -147,7 +147,8 @@ public sealed class DeepVerifyTests : IDisposable
     private void Write()
     {
         var identity = JournalScript.NewIdentity([.. _image.Layout.Blocks.Select(block => new JournalBlock(block.Name, block.PageCount))])
-            with { LayoutDigest = LayoutDigest.Compute(_image.Layout) };
+            with
+        { LayoutDigest = LayoutDigest.Compute(_image.Layout) };
         var script = new JournalScript(identity);
         for (var block = 0; block < _image.Layout.Blocks.Count; block++)
         {

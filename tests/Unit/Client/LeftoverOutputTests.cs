@@ -13,7 +13,10 @@ public sealed class LeftoverOutputTests : IDisposable
 
     private static readonly Leftover Owned = Unowned with
     {
-        Path = "/images/web.img.journal", Changed = TestMigration.Moment.AddMinutes(-2), IsOwned = true, Remark = "Migration m-1 needs it.",
+        Path = "/images/web.img.journal",
+        Changed = TestMigration.Moment.AddMinutes(-2),
+        IsOwned = true,
+        Remark = "Migration m-1 needs it.",
     };
 
     private static readonly Leftover Folder = new("/images", 0, DateTimeOffset.UnixEpoch, "", "", IsOwned: true, IsRemoved: false, "1 folder(s) could not be read.");

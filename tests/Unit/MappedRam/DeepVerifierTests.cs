@@ -102,7 +102,8 @@ public sealed class DeepVerifierTests
     }
 
     private JournalIdentity Identity() => JournalScript.NewIdentity([.. _image.Layout.Blocks.Select(block => new JournalBlock(block.Name, block.PageCount))])
-        with { LayoutDigest = LayoutDigest.Compute(_image.Layout) };
+        with
+    { LayoutDigest = LayoutDigest.Compute(_image.Layout) };
 
     private byte[] Checksums(Func<int, long, UInt128, UInt128>? change = null)
     {

@@ -13,14 +13,14 @@ internal sealed class ModelPages(SyntheticMemory memory)
 
     public ModelPage this[long page] => _pages[page];
 
+    /// <summary>Whether the storage has some of them no more.</summary>
+    public bool IsForgotten => Array.Exists(_pages, page => page.IsForgotten);
+
     public IEnumerable<ModelPage> In(ModelPageState state) => _pages.Where(page => page.State == state);
 
     public bool Any(ModelPageState state) => Array.Exists(_pages, page => page.State == state);
 
     public byte[] Values(PageRun run) => [.. Enumerable.Range((int)run.First, (int)run.Count).Select(page => memory[page][0])];
-
-    /// <summary>The writers know again what they knew; a new process counts from zero.</summary>
-    public void Restart() => _first = _redirtied = _resumed = 0;
 
     /// <summary>Memory is compared with what was written: only what differs is to be written again.</summary>
     public void Compare()

@@ -177,6 +177,17 @@ internal sealed class ModelStorage(Random random) : IFileSystem
             content.Lose(_random);
     }
 
+    /// <summary>Whether there is a file of that name after a crash, whenever it comes.</summary>
+    public bool AlwaysHas(string path)
+    {
+        var names = new Dictionary<string, ModelContent>(_durableNames);
+        return names.ContainsKey(path) && _unsynced.TrueForAll(change =>
+        {
+            change(names);
+            return names.ContainsKey(path);
+        });
+    }
+
     /// <summary>Has a page no more, and tells nobody.</summary>
     /// <returns>Whether there is such a file.</returns>
     public bool Forget(string path, long offset)
