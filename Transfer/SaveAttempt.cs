@@ -290,9 +290,11 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
     {
         foreach (var engine in _image.Engines)
             engine.Dispose();
-        await Task.WhenAny(StorageThread.RunAsync(_image.Dispose), Task.Delay(StuckLimit, time));
+
+        // The guest is free for another migration, also while storage hangs.
         if (_guest is not null)
             await _guest.DisposeAsync();
+        await Task.WhenAny(StorageThread.RunAsync(_image.Dispose), Task.Delay(StuckLimit, time));
         _guestGate.Dispose();
     }
 
