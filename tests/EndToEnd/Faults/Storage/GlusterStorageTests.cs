@@ -9,7 +9,7 @@ public sealed class GlusterStorageTests(ITestOutputHelper output)
 {
     private const int Blocks = 8;
 
-    [RequiresFaultsFact(FaultNeeds.Gluster)]
+    [FullFaultsFact(FaultNeeds.Gluster)]
     public async Task A_killed_brick_is_ENOTCONN_at_once_and_after_its_restart_the_same_files_work()
     {
         await using var storage = await GlusterStorage.StartAsync();
@@ -27,7 +27,7 @@ public sealed class GlusterStorageTests(ITestOutputHelper output)
         await RewriteAsync(direct, storage.At("direct"));
     }
 
-    [RequiresFaultsFact(FaultNeeds.Gluster)]
+    [FullFaultsFact(FaultNeeds.Gluster)]
     public async Task A_brick_that_stands_still_for_a_moment_is_a_long_write_and_no_error()
     {
         await using var storage = await GlusterStorage.StartAsync();
@@ -42,7 +42,7 @@ public sealed class GlusterStorageTests(ITestOutputHelper output)
         PlainFile.ExpectBlocks(storage.At("file"), Blocks + 1);
     }
 
-    [RequiresFaultsFact(FaultNeeds.Gluster)]
+    [FullFaultsFact(FaultNeeds.Gluster)]
     public async Task A_brick_that_stands_still_for_long_and_a_link_that_is_down_hang_and_then_are_ENOTCONN()
     {
         await using var storage = await GlusterStorage.StartAsync();
@@ -67,7 +67,7 @@ public sealed class GlusterStorageTests(ITestOutputHelper output)
         }
     }
 
-    [RequiresFaultsFact(FaultNeeds.Gluster)]
+    [FullFaultsFact(FaultNeeds.Gluster)]
     public async Task A_full_brick_is_ENOSPC_or_a_short_write_and_with_space_the_same_file_holds_everything()
     {
         await using var storage = await GlusterStorage.StartAsync(brickMiB: 64);
@@ -83,7 +83,7 @@ public sealed class GlusterStorageTests(ITestOutputHelper output)
         }
     }
 
-    [RequiresFaultsFact(FaultNeeds.Gluster)]
+    [FullFaultsFact(FaultNeeds.Gluster)]
     public async Task Injected_errors_are_failed_and_short_writes_and_end_when_told()
     {
         await using var storage = await GlusterStorage.StartAsync();
@@ -103,7 +103,7 @@ public sealed class GlusterStorageTests(ITestOutputHelper output)
         await RewriteAsync(file, storage.At("file"));
     }
 
-    [RequiresFaultsFact(FaultNeeds.Gluster)]
+    [FullFaultsFact(FaultNeeds.Gluster)]
     public async Task An_error_can_be_kept_for_fsync_or_for_close()
     {
         await using var storage = await GlusterStorage.StartAsync();
@@ -127,7 +127,7 @@ public sealed class GlusterStorageTests(ITestOutputHelper output)
         await RewriteAsync(again, storage.At("file"));
     }
 
-    [RequiresFaultsFact(FaultNeeds.Gluster)]
+    [FullFaultsFact(FaultNeeds.Gluster)]
     public async Task A_file_that_another_host_unlinks_or_replaces_takes_writes_to_nowhere_without_any_error()
     {
         await using var storage = await GlusterStorage.StartAsync();
@@ -147,7 +147,7 @@ public sealed class GlusterStorageTests(ITestOutputHelper output)
         Assert.Equal("theirs", await File.ReadAllTextAsync(storage.At("file")));
     }
 
-    [RequiresFaultsFact(FaultNeeds.Gluster)]
+    [FullFaultsFact(FaultNeeds.Gluster)]
     public async Task Two_at_once_do_not_meet_and_nothing_is_left_of_them()
     {
         var both = await Task.WhenAll(GlusterStorage.StartAsync(brickMiB: 64), GlusterStorage.StartAsync(brickMiB: 64));

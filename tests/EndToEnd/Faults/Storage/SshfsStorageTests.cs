@@ -6,7 +6,7 @@ namespace DistMigrate.Tests.EndToEnd.Faults.Storage;
 /// <summary>The signs that a writer on sshfs sees.</summary>
 public sealed class SshfsStorageTests
 {
-    [RequiresFaultsFact(FaultNeeds.Sshfs)]
+    [FullFaultsFact(FaultNeeds.Sshfs)]
     public async Task A_killed_server_is_ENOTCONN_and_after_its_restart_the_file_must_be_opened_again()
     {
         await using var storage = await SshfsStorage.StartAsync();
@@ -24,7 +24,7 @@ public sealed class SshfsStorageTests
         PlainFile.ExpectBlocks(storage.At("file"), 2);
     }
 
-    [RequiresFaultsFact(FaultNeeds.Sshfs)]
+    [FullFaultsFact(FaultNeeds.Sshfs)]
     public async Task A_server_that_stands_still_is_a_long_write_and_no_error()
     {
         await using var storage = await SshfsStorage.StartAsync();
@@ -38,7 +38,7 @@ public sealed class SshfsStorageTests
         PlainFile.ExpectBlocks(storage.At("file"), 2);
     }
 
-    [RequiresFaultsFact(FaultNeeds.Sshfs)]
+    [FullFaultsFact(FaultNeeds.Sshfs)]
     public async Task A_file_that_is_unlinked_on_the_server_takes_writes_to_nowhere_without_any_error()
     {
         await using var storage = await SshfsStorage.StartAsync();

@@ -7,7 +7,7 @@ public sealed class XfsTests
 {
     private const int MiB = 320;
 
-    [RequiresFaultsFact(FaultNeeds.Xfs)]
+    [FullFaultsFact(FaultNeeds.Xfs)]
     public async Task A_frozen_xfs_is_a_long_write_and_no_error()
     {
         await using var storage = MountedFolder.Xfs(MiB);
@@ -21,7 +21,7 @@ public sealed class XfsTests
         PlainFile.ExpectBlocks(storage.At("file"), 2);
     }
 
-    [RequiresFaultsFact(FaultNeeds.Xfs)]
+    [FullFaultsFact(FaultNeeds.Xfs)]
     public async Task A_full_xfs_is_ENOSPC_and_with_space_the_same_file_works()
     {
         await using var storage = MountedFolder.Xfs(MiB);
