@@ -1,3 +1,5 @@
+using DistMigrate.Transfer;
+
 namespace DistMigrate.Grains;
 
 /// <summary>What a silo is told about its host.</summary>
@@ -27,7 +29,7 @@ public sealed class HostOptions
 
     /// <summary>Writer threads of a save that does not ask for a number.</summary>
     /// <value>4 by default, measured: fewer leave the disk idle, more gain nothing.</value>
-    public int Writers { get; set; } = 4;
+    public int Writers { get; set; } = WriterOptions.DefaultWriters;
 
     /// <summary>How long a fault of the storage may keep a guest stopped while calls are tried again.</summary>
     /// <value>10 s by default: longer than a network file system takes to find its server again after a short stall.</value>

@@ -1,5 +1,6 @@
 using System.Net;
 using DistMigrate.Grains;
+using DistMigrate.Transfer;
 using HostOptions = DistMigrate.Grains.HostOptions;
 
 namespace DistMigrate.Silo;
@@ -112,7 +113,7 @@ internal sealed class LimitSettings
     public int MaxRunning { get; set; } = 2;
 
     /// <summary>Writer threads of a save that does not ask for a number.</summary>
-    public int Writers { get; set; } = 4;
+    public int Writers { get; set; } = WriterOptions.DefaultWriters;
 
     /// <summary>Bytes that one write covers at most.</summary>
     public int ExtentBytes { get; set; } = 1 << 20;

@@ -1,5 +1,6 @@
 using System.Collections;
 using DistMigrate.Silo;
+using DistMigrate.Transfer;
 using Microsoft.Extensions.Configuration;
 
 namespace DistMigrate.Tests.Unit.Silo;
@@ -23,7 +24,7 @@ public sealed class SiloEnvironmentTests
         var settings = Read(
             ("HOST", "elsewhere"), ("Host", "elsewhere"), ("ADDRESS", "0.0.0.0"), ("GatewayPort", "1"), ("Storage__Roots__0", "/"),
             ("Limits__Writers", "9"), ("distmigrate_Host", "elsewhere"));
-        Assert.Equal((Environment.MachineName, "127.0.0.1", 0, 4), (settings.Host, settings.Address, settings.GatewayPort, settings.Limits.Writers));
+        Assert.Equal((Environment.MachineName, "127.0.0.1", 0, WriterOptions.DefaultWriters), (settings.Host, settings.Address, settings.GatewayPort, settings.Limits.Writers));
         Assert.Empty(settings.Storage.Roots);
     }
 
