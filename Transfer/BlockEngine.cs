@@ -280,7 +280,7 @@ public sealed class BlockEngine : IDisposable
             _scanDue = false;
 
             // In flight while the question is asked, so that a write of the guest from here on makes the page dirty again.
-            scanned = SetRuns(_dirty, new PageRun(0, Layout.PageCount), gap: 0);
+            scanned = SetRuns(_dirty, new PageRun(0, Layout.PageCount));
             (_inFlight, _dirty) = (_dirty, _inFlight);
             (_inFlightCount, _dirtyCount) = (_dirtyCount, 0);
         }
@@ -331,7 +331,7 @@ public sealed class BlockEngine : IDisposable
     {
         lock (_gate)
         {
-            var runs = SetRuns(_reserved, new PageRun(0, _reserved.PageCount), gap: 0);
+            var runs = SetRuns(_reserved, new PageRun(0, _reserved.PageCount));
             _reserved.ClearAll();
             return runs;
         }
@@ -431,7 +431,7 @@ public sealed class BlockEngine : IDisposable
                 return recorded;
             if (durable)
             {
-                recorded = SetRuns(_closing, new PageRun(0, Layout.PageCount), gap: 0);
+                recorded = SetRuns(_closing, new PageRun(0, Layout.PageCount));
                 _recorded.Or(_closing);
             }
             else
@@ -444,7 +444,7 @@ public sealed class BlockEngine : IDisposable
                 _lost.Or(_inFlight);
                 _dirty.Or(_written);
                 _dirtyCount += _closingCount + _writtenCount;
-                _zeroCount -= SetRuns(_written, new PageRun(0, Layout.PageCount), gap: 0).Sum(Zeros);
+                _zeroCount -= EachSetRun(_written, new PageRun(0, Layout.PageCount)).Sum(Zeros);
                 _written.ClearAll();
                 _writtenCount = 0;
                 _dirtiedAgain.Or(_inFlight);
@@ -472,7 +472,7 @@ public sealed class BlockEngine : IDisposable
     internal IReadOnlyList<PageRun> HeldPages()
     {
         lock (_gate)
-            return SetRuns(_held, new PageRun(0, _held.PageCount), gap: 0);
+            return SetRuns(_held, new PageRun(0, _held.PageCount));
     }
 
     /// <summary>Lets pages be written whose hashes in the journal are durably invalid.</summary>
@@ -521,7 +521,7 @@ public sealed class BlockEngine : IDisposable
     {
         lock (_gate)
         {
-            _zeroCount -= SetRuns(_recorded, run, gap: 0).Sum(Zeros);
+            _zeroCount -= SetRuns(_recorded, run).Sum(Zeros);
             _recorded.ClearRange(run);
             _shadow.ClearRange(run);
             _seen.ClearRange(run);
@@ -543,7 +543,7 @@ public sealed class BlockEngine : IDisposable
         }
 
         IEnumerable<PageRun> Unsettled() => new[] { _dirty, _held, _inFlight }
-            .SelectMany(pages => SetRuns(pages, new PageRun(0, Layout.PageCount), gap: 0));
+            .SelectMany(pages => SetRuns(pages, new PageRun(0, Layout.PageCount)));
     }
 
     /// <summary>The pages of which the file should hold the content, by their hashes.</summary>
@@ -553,9 +553,9 @@ public sealed class BlockEngine : IDisposable
         lock (_gate)
         {
             var absent = PageBitmap.AllSet(Layout.PageCount);
-            foreach (var run in SetRuns(_shadow, new PageRun(0, Layout.PageCount), gap: 0))
+            foreach (var run in SetRuns(_shadow, new PageRun(0, Layout.PageCount)))
                 absent.ClearRange(run);
-            foreach (var run in SetRuns(absent, new PageRun(0, Layout.PageCount), gap: 0))
+            foreach (var run in SetRuns(absent, new PageRun(0, Layout.PageCount)))
                 present.ClearRange(run);
         }
 
@@ -598,7 +598,7 @@ public sealed class BlockEngine : IDisposable
     internal IReadOnlyList<PageRun> RecordedPages()
     {
         lock (_gate)
-            return SetRuns(_recorded, new PageRun(0, _recorded.PageCount), gap: 0);
+            return SetRuns(_recorded, new PageRun(0, _recorded.PageCount));
     }
 
     /// <summary>What the journal is to say of durable pages.</summary>
@@ -653,23 +653,19 @@ public sealed class BlockEngine : IDisposable
         return rest;
     }
 
-    /// <summary>The runs of set bits within a range; runs that are no more than <paramref name="gap"/> pages apart are joined.</summary>
-    private static List<PageRun> SetRuns(PageBitmap bitmap, PageRun range, long gap)
-    {
-        List<PageRun> runs = [];
+    /// <summary>The runs of set bits within a range.</summary>
+    private static List<PageRun> SetRuns(PageBitmap bitmap, PageRun range) => [.. EachSetRun(bitmap, range)];
 
+    /// <summary>The runs of set bits, one after the other; those that were handed out may be cleared meanwhile.</summary>
+    private static IEnumerable<PageRun> EachSetRun(PageBitmap bitmap, PageRun range)
+    {
         // As many as are left, as in TryFindRun.
         var left = bitmap.CountRange(range);
         for (var from = range.First; left > 0 && bitmap.TryFindSetRun(from, left, out var run); left -= run.Count)
         {
             from = run.End;
-            if (runs.Count > 0 && run.First - runs[^1].End <= gap)
-                runs[^1] = runs[^1] with { Count = run.End - runs[^1].First };
-            else
-                runs.Add(run);
+            yield return run;
         }
-
-        return runs;
     }
 
     /// <summary>The first run of set bits between two pages. Allocates nothing, for the copy loop.</summary>
@@ -710,7 +706,7 @@ public sealed class BlockEngine : IDisposable
                 _reserved.SetRange(run);
 
                 // What may have been written before is not ours to give back.
-                foreach (var written in SetRuns(_onFile, run, gap: 0))
+                foreach (var written in EachSetRun(_onFile, run))
                     _reserved.ClearRange(written);
             }
         }
@@ -751,7 +747,7 @@ public sealed class BlockEngine : IDisposable
     /// <summary>In flight → dirty, for those of the run that are in flight.</summary>
     private void ReturnToDirty(PageRun run)
     {
-        foreach (var pages in SetRuns(_inFlight, run, gap: 0))
+        foreach (var pages in EachSetRun(_inFlight, run))
         {
             _inFlightCount -= _inFlight.ClearRange(pages);
             _dirtiedAgain.ClearRange(pages);

@@ -137,6 +137,23 @@ public sealed class ResumeTests : IClassFixture<ShortEpochs>, IAsyncLifetime
         await _bench.CompleteAsync(id, image);
     }
 
+    [RequiresFaultsFact(FaultNeeds.Strace)]
+    public async Task An_error_that_only_close_tells_keeps_the_image_from_being_published_and_lets_the_guest_run_until_the_next_try()
+    {
+        var guest = await _bench.GuestAsync();
+        var events = guest.Monitor.Events.Count;
+        var image = _bench.Product.Image("close.img");
+        var id = await _bench.SubmitAsync(guest, image, Rate);
+        await _bench.WaitUntilCopyingAsync();
+        await using (var strace = await Strace.AttachAsync(_bench.Product.SiloPid, [image + ".partial"], "close", "close:error=EIO:when=1"))
+            await strace.WaitForInjectionAsync();
+        await _bench.WaitForPhaseAsync(id, "completed");
+        Assert.Equal(
+            ["STOP", "RESUME", "STOP"],
+            guest.Monitor.Events.Skip(events).Select(e => e.GetProperty("event").GetString()).Where(name => name is "STOP" or "RESUME"));
+        await _bench.CompleteAsync(id, image);
+    }
+
     private static long PagesPresent(string image) => ImageOracle.Layout(image).Sum(block => (long)ImageOracle.PagesPresent(image, block.Name).Count);
 
     private async Task PauseAsync(string id)

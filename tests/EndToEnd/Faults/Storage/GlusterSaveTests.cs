@@ -105,16 +105,6 @@ public sealed class GlusterSaveTests(GlusterBench gluster) : IClassFixture<Glust
     });
 
     [FullFaultsFact(FaultNeeds.Gluster)]
-    public Task An_error_that_only_close_tells_keeps_the_image_from_being_published() => gluster.RunAsync(async (bench, storage) =>
-    {
-        var save = await StartWithErrorsAsync(bench, storage, "close.img", "flush", percent: 100);
-        await save.ExpectPausedAsync("storage-error", "no-space");
-        save.ExpectUnpublished();
-        await storage.EndErrorsAsync();
-        await save.ExpectCompletedAsync();
-    });
-
-    [FullFaultsFact(FaultNeeds.Gluster)]
     public Task A_partial_image_that_another_host_removes_or_replaces_fails_the_save_and_theirs_is_left_alone() => gluster.RunAsync(async (bench, storage) =>
     {
         var elsewhere = await storage.MountAsync();
