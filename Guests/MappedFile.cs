@@ -49,32 +49,6 @@ internal static class MappedFile
         return null;
     }
 
-    /// <summary>The byte ranges of a file, between two offsets, that are not holes; null where its file system does not tell them.</summary>
-    /// <exception cref="ErrnoException">The file cannot be read.</exception>
-    public static List<(long Start, long End)>? TryExtents(Descriptor file, long start, long end)
-    {
-        var extents = new List<(long, long)>();
-        try
-        {
-            for (var position = start; position < end;)
-            {
-                var data = Libc.SeekData(file, position);
-                if (data < 0 || data >= end)
-                    break;
-                position = Libc.SeekHole(file, data);
-                if (position <= data)
-                    position = end;
-                extents.Add((data, Math.Min(position, end)));
-            }
-        }
-        catch (ErrnoException e) when (e.Errno is Errno.EINVAL or Errno.EOPNOTSUPP)
-        {
-            return null;
-        }
-
-        return extents;
-    }
-
     private static bool IsFileOf(FileIdentity identity, ProcessMapping mapping) =>
         identity.Inode == mapping.Inode && $"{identity.Device >> 32:x2}:{identity.Device & 0xffffffff:x2}" == mapping.Device;
 }

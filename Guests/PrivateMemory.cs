@@ -94,7 +94,7 @@ internal sealed class PrivateMemory : IGuestMemory
             return Present(from, to);
         using var file = mapping.Shared ? null : MappedFile.TryOpen(_pid, mapping);
         var start = mapping.Offset + (long)(from - mapping.Start);
-        return file is not null && MappedFile.TryExtents(file, start, start + (long)(to - from)) is { } extents
+        return file is not null && Libc.TryExtents(file, start, start + (long)(to - from)) is { } extents
             ? Present(from, to).Concat(extents.Select(e => (from + (ulong)(e.Start - start), from + (ulong)(e.End - start)))).OrderBy(range => range.Item1)
             : [(from, to)];
     }

@@ -20,7 +20,7 @@ internal sealed class SharedFileMemory(Descriptor file, long start, RamBlock blo
         var runs = new PageRunList(Length);
         try
         {
-            if (MappedFile.TryExtents(file, start, start + Length) is not { } extents)
+            if (Libc.TryExtents(file, start, start + Length) is not { } extents)
                 return PageRunList.Whole(Length);
             foreach (var extent in extents)
                 runs.Add(extent.Start - start, extent.End - start);

@@ -143,6 +143,32 @@ public static partial class Libc
     /// <exception cref="ErrnoException">lseek(2) failed.</exception>
     public static long SeekHole(Descriptor file, long offset) => Seek(file, offset, SeekHoleWhence);
 
+    /// <summary>The byte ranges of a file, between two offsets, that are not holes; null where its file system does not tell them.</summary>
+    /// <exception cref="ErrnoException">The file cannot be read.</exception>
+    public static List<(long Start, long End)>? TryExtents(Descriptor file, long start, long end)
+    {
+        var extents = new List<(long, long)>();
+        try
+        {
+            for (var position = start; position < end;)
+            {
+                var data = SeekData(file, position);
+                if (data < 0 || data >= end)
+                    break;
+                position = SeekHole(file, data);
+                if (position <= data)
+                    position = end;
+                extents.Add((data, Math.Min(position, end)));
+            }
+        }
+        catch (ErrnoException e) when (e.Errno is Errno.EINVAL or Errno.EOPNOTSUPP)
+        {
+            return null;
+        }
+
+        return extents;
+    }
+
     /// <summary>Device, inode, links and sizes of an open file.</summary>
     /// <exception cref="ErrnoException">statx(2) failed.</exception>
     public static FileIdentity Identify(Descriptor file) =>

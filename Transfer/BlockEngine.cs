@@ -465,6 +465,10 @@ public sealed class BlockEngine : IDisposable
         {
             _closing ??= new PageBitmap(Layout.PageCount);
             EndEpoch(durable: false);
+
+            // Storage that comes back with older data may have some of these, which are not read back.
+            _onFile.Or(_dirty);
+            _onFile.Or(_held);
         }
     }
 
@@ -544,22 +548,6 @@ public sealed class BlockEngine : IDisposable
 
         IEnumerable<PageRun> Unsettled() => new[] { _dirty, _held, _inFlight }
             .SelectMany(pages => SetRuns(pages, new PageRun(0, Layout.PageCount)));
-    }
-
-    /// <summary>The pages of which the file should hold the content, by their hashes.</summary>
-    internal PageBitmap PresentPages()
-    {
-        var present = SettledPages();
-        lock (_gate)
-        {
-            var absent = PageBitmap.AllSet(Layout.PageCount);
-            foreach (var run in SetRuns(_shadow, new PageRun(0, Layout.PageCount)))
-                absent.ClearRange(run);
-            foreach (var run in SetRuns(absent, new PageRun(0, Layout.PageCount)))
-                present.ClearRange(run);
-        }
-
-        return present;
     }
 
     /// <summary>Brings in pages that the storage has lost.</summary>

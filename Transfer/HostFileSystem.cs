@@ -41,6 +41,8 @@ internal sealed class HostFileSystem : IFileSystem
 
         public void Write(ReadOnlySpan<byte> bytes, long offset) => Libc.PWriteExactly(file, bytes, offset);
 
+        public IReadOnlyList<(long Start, long End)>? TryExtents(long start, long end) => Libc.TryExtents(file, start, end);
+
         public Errno Allocate(long offset, long length) => Libc.Allocate(file, offset, length);
 
         public Errno PunchHole(long offset, long length) => Libc.PunchHole(file, offset, length);

@@ -12,6 +12,9 @@ internal interface IStoredFile : IImageInput
     /// <inheritdoc cref="Libc.PWriteExactly"/>
     void Write(ReadOnlySpan<byte> bytes, long offset);
 
+    /// <inheritdoc cref="Libc.TryExtents"/>
+    IReadOnlyList<(long Start, long End)>? TryExtents(long start, long end);
+
     /// <inheritdoc cref="Libc.Allocate"/>
     Errno Allocate(long offset, long length);
 

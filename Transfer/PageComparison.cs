@@ -19,7 +19,7 @@ internal static class PageComparison
     public static void MarkChanged(BlockEngine block, int threads) => Compare(
         block, threads, ByData(block.SettledPages(), block.Memory.DataRuns()), block.Memory.Read, block.MarkDirty);
 
-    /// <summary>Makes the pages dirty that the file no longer holds as they were written.</summary>
+    /// <summary>Makes the pages dirty that the file no longer holds as they were written; its holes are not read.</summary>
     /// <param name="block">The block; no writer works on it.</param>
     /// <param name="image">Its image.</param>
     /// <param name="threads">Threads that compare.</param>
@@ -29,15 +29,23 @@ internal static class PageComparison
         try
         {
             using var stored = image.OpenStored();
-            var present = block.PresentPages();
             Compare(
-                block, threads, Chunks(present, 0, present.PageCount).Select(run => (run, false)),
+                block, threads, ByData(block.SettledPages(), DataRuns(stored, block.Layout)),
                 (offset, content) => stored.ReadExactly(block.Layout.PagesOffset + offset, content), block.MarkLost);
         }
         catch (ErrnoException e)
         {
             throw ImageException.From(e);
         }
+    }
+
+    private static IReadOnlyList<PageRun> DataRuns(IStoredFile stored, RamBlockLayout block)
+    {
+        if (stored.TryExtents(block.PagesOffset, block.PagesOffset + (block.PageCount * Page.Size)) is not { } extents)
+            return [new PageRun(0, block.PageCount)];
+        return [.. extents.Select(extent => PagesOf(extent.Start - block.PagesOffset, extent.End - block.PagesOffset))];
+
+        static PageRun PagesOf(long start, long end) => new(start / Page.Size, ((end + Page.Size - 1) / Page.Size) - (start / Page.Size));
     }
 
     private static void Compare(
@@ -71,7 +79,7 @@ internal static class PageComparison
         }
     }
 
-    /// <summary>The pages in chunks that lie either in data or in holes of the memory.</summary>
+    /// <summary>The pages in chunks that lie either in data or in holes.</summary>
     private static IEnumerable<(PageRun Run, bool IsHole)> ByData(PageBitmap pages, IReadOnlyList<PageRun> data)
     {
         var from = 0L;

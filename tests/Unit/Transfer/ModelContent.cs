@@ -109,12 +109,23 @@ internal sealed class ModelContent(ulong inode)
         _dirty.RemoveWhere(number => _units[number].Dirty == 0);
     }
 
-    /// <summary>Has a page no more.</summary>
-    public void Forget(long offset)
+    /// <summary>Has another page than was written.</summary>
+    public void Forget(long offset, byte older)
     {
-        if (_units.Remove(offset / Page.Size))
-            _dirty.Remove(offset / Page.Size);
+        var number = offset / Page.Size;
+        _units.Remove(number);
+        _dirty.Remove(number);
+        if (older == 0)
+            return;
+        _units[number] = new Unit();
+        Array.Fill(_units[number].Cached, older);
+        Array.Fill(_units[number].Durable, older);
     }
+
+    /// <summary>Where something was written, or null: file systems of odd inodes do not tell.</summary>
+    public IReadOnlyList<(long Start, long End)>? TryExtents(long start, long end) => inode % 2 == 1
+        ? null
+        : [.. _units.Keys.Order().Select(number => (Start: number * Page.Size, End: (number + 1) * Page.Size)).Where(unit => unit.Start >= start && unit.End <= end)];
 
     public void Crash(Random random)
     {

@@ -1,3 +1,4 @@
+using DistMigrate.MappedRam;
 using DistMigrate.Posix;
 using DistMigrate.Transfer;
 
@@ -188,13 +189,16 @@ internal sealed class ModelStorage(Random random) : IFileSystem
         });
     }
 
-    /// <summary>Has a page no more, and tells nobody.</summary>
-    /// <returns>Whether there is such a file.</returns>
-    public bool Forget(string path, long offset)
+    /// <summary>Has another, older page than was written, and tells nobody.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="offset">Where in it the page is.</param>
+    /// <param name="older">What the older one is full of.</param>
+    /// <returns>Whether there is such a page.</returns>
+    public bool Forget(string path, long offset, byte older)
     {
-        if (!_names.TryGetValue(path, out var content))
+        if (!_names.TryGetValue(path, out var content) || offset + Page.Size > content.Length)
             return false;
-        content.Forget(offset);
+        content.Forget(offset, older);
         return true;
     }
 
@@ -310,6 +314,8 @@ internal sealed class ModelStorage(Random random) : IFileSystem
             if (written < bytes.Length)
                 throw new ErrnoException("pwrite", written < 0 ? errno : Errno.EIO, _path);
         }
+
+        public IReadOnlyList<(long Start, long End)>? TryExtents(long start, long end) => _content.TryExtents(start, end);
 
         public Errno Allocate(long offset, long length) => Fallocate(() => { });
 

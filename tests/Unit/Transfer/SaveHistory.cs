@@ -393,8 +393,12 @@ internal sealed class SaveHistory : IDisposable
         var i = _random.Next(_pages.Length);
         foreach (var number in Enumerable.Range(0, (int)_guest.Layout.Blocks[i].PageCount).Where(_ => _random.Next(5) == 0))
         {
-            if (_pages[i][number] is { State: ModelPageState.Durable or ModelPageState.Held, Value: not 0 } page)
-                page.IsForgotten = _storage.Forget(_paths.Partial, _guest.Layout.Blocks[i].PagesOffset + ((long)number * Page.Size));
+            var page = _pages[i][number];
+            if (page.State is not (ModelPageState.Durable or ModelPageState.Held or ModelPageState.Dirty))
+                continue;
+            var older = (byte)(page is { State: not ModelPageState.Dirty, Value: not 0 } ? 0 : 77);
+            var isThere = _storage.Forget(_paths.Partial, _guest.Layout.Blocks[i].PagesOffset + ((long)number * Page.Size), older);
+            page.IsForgotten = isThere && page.State != ModelPageState.Dirty;
         }
     }
 
