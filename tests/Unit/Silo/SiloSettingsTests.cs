@@ -10,7 +10,7 @@ public sealed class SiloSettingsTests
     {
         new SiloSettings { Host = "host-a" }.Check();
         var options = new SiloSettings().ToHostOptions("/state");
-        Assert.Equal(("/state", 2, 4, 1 << 20), (options.StateFolder, options.MaxRunning, options.Writers, options.ExtentBytes));
+        Assert.Equal(("/state", 2, 8, 1 << 20), (options.StateFolder, options.MaxRunning, options.Writers, options.ExtentBytes));
         Assert.All(options.StorageRoots, root => Assert.True(Path.IsPathFullyQualified(root), root));
         Assert.NotEmpty(options.StorageRoots);
     }
