@@ -28,6 +28,7 @@ public enum HostStep
 /// <param name="Notes">What the operator should know beside the outcome.</param>
 /// <param name="IsPublished">Whether the image stands under its final name.</param>
 /// <param name="Trouble">What is wrong with the storage now; null when nothing is.</param>
+/// <param name="TokenInForce">The number of the token that the image's journal obeys, as last seen; 0 when it was not.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.HostReply")]
 public sealed record HostReply(
     [property: Id(0)] HostStep Step,
@@ -39,7 +40,8 @@ public sealed record HostReply(
     [property: Id(6)] string GuestState,
     [property: Id(7)] IReadOnlyList<string> Notes,
     [property: Id(8)] bool IsPublished,
-    [property: Id(9)] StorageTrouble? Trouble = null)
+    [property: Id(9)] StorageTrouble? Trouble = null,
+    [property: Id(10)] long TokenInForce = 0)
 {
     /// <summary>Says that nothing of the migration is known here.</summary>
     public static HostReply Unknown { get; } =

@@ -23,7 +23,7 @@ internal static class FailureTranslation
     /// <summary>Whether what is done is kept and may go on once the cause is gone.</summary>
     public static bool IsResumable(FailureReason reason) => reason is FailureReason.NoSpace or FailureReason.ReadOnlyStorage
         or FailureReason.StorageAccessDenied or FailureReason.StorageError or FailureReason.StorageStalled or FailureReason.SiloRestarted
-        or FailureReason.PausedByOperator;
+        or FailureReason.PausedByOperator or FailureReason.Fenced;
 
     public static FailureReason ReasonOf(GuestFault fault) => fault switch
     {
@@ -47,6 +47,7 @@ internal static class FailureTranslation
         ImageFault.NotFound => FailureReason.NotFound,
         ImageFault.Exists => FailureReason.ImageExists,
         ImageFault.Busy => FailureReason.ImageBusy,
+        ImageFault.Fenced => FailureReason.Fenced,
         ImageFault.Replaced => FailureReason.ImageReplaced,
         ImageFault.Malformed => FailureReason.ImageMalformed,
         ImageFault.Mismatch => FailureReason.ImageMismatch,

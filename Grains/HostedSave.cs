@@ -30,7 +30,7 @@ internal sealed class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimePr
 
     public HostReply Reply(HostStep step, MigrationException? failure = null) => new(
         step, failure?.Reason ?? FailureReason.None, failure?.Message ?? "", Attempt.RamBlocks, Attempt.OtherBytes, Attempt.Downtime,
-        Attempt.GuestState, Attempt.Notes, Attempt.IsPublished, TroubleOf(Attempt.Fault));
+        Attempt.GuestState, Attempt.Notes, Attempt.IsPublished, TroubleOf(Attempt.Fault), Attempt.TokenInForce);
 
     /// <summary>Interrupts the attempt, once for each attempt number: nothing of it goes on, the guest gets its run state back, the
     /// work done is kept. The steps may be asked for again afterwards.</summary>

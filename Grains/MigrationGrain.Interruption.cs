@@ -56,12 +56,12 @@ internal sealed partial class MigrationGrain
         if (reply.RamBlocks.Count > 0)
             await AllBlocksAsync(block => block.GetStatus());
         var durable = State.Ram.Durable;
-        State.Failures = State.Reason is FailureReason.SiloRestarted or FailureReason.PausedByOperator || durable > State.DurableBefore ? 1 : State.Failures + 1;
+        State.Failures = State.Reason is FailureReason.SiloRestarted or FailureReason.PausedByOperator or FailureReason.Fenced || durable > State.DurableBefore ? 1 : State.Failures + 1;
         State.DurableBefore = durable;
         State.NextTry = State.Reason switch
         {
             FailureReason.PausedByOperator => null,
-            FailureReason.SiloRestarted => time.GetUtcNow(),
+            FailureReason.SiloRestarted or FailureReason.Fenced => time.GetUtcNow(),
             _ => time.GetUtcNow() + PauseFor(State.Failures),
         };
         NoteTrouble(State.Message, stuckWrites: State.Trouble?.StuckWrites ?? 0);

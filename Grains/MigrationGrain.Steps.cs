@@ -197,6 +197,8 @@ internal sealed partial class MigrationGrain
             case HostStep.Done:
                 return true;
             case HostStep.Failed:
+                if (reply.Reason == FailureReason.Fenced)
+                    PassToken(reply.TokenInForce);
                 await FailAsync(reply.Reason, reply.Message);
                 return false;
             case HostStep.Unknown:

@@ -260,10 +260,14 @@ internal sealed partial class MigrationGrain(
     /// <summary>A new activation takes over with a higher token, so that an older one is no longer obeyed.</summary>
     private async Task TakeOverAsync()
     {
-        State.Token = new FencingToken((State.Token?.Number ?? 0) + 1, Guid.NewGuid());
+        PassToken(inForce: 0);
         await SaveAsync();
         _tookOver = true;
     }
+
+    /// <summary>Grain storage may have lost what it was told last, and then knows a lower number than the journal. If instead another
+    /// activation is in charge, grain storage refuses what this one writes next.</summary>
+    private void PassToken(long inForce) => State.Token = new FencingToken(Math.Max(inForce, State.Token?.Number ?? 0) + 1, Guid.NewGuid());
 
     private async Task WaitForHostAsync(string message)
     {

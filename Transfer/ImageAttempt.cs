@@ -30,7 +30,9 @@ internal sealed class ImageAttempt(SavePlan plan, TimeProvider time, IFileSystem
     private IImageSource? _source;
     private JournalFile? _journal;
     private bool _mayOwnLeftovers;
+    private bool _beginsAnew;
     private long _otherBytes;
+    private long _tokenInForce;
 
     /// <summary>The image while it is open; null before.</summary>
     public ImageSession? Session { get; private set; }
@@ -56,6 +58,9 @@ internal sealed class ImageAttempt(SavePlan plan, TimeProvider time, IFileSystem
 
     /// <summary>Bytes of the journal.</summary>
     public long JournalBytes => _journal?.Length ?? 0;
+
+    /// <summary>The number of the token that the journal obeyed when it was taken up; 0 before.</summary>
+    public long TokenInForce => Interlocked.Read(ref _tokenInForce);
 
     /// <summary>What the operator should know of the image.</summary>
     public IReadOnlyList<string> Notes
@@ -366,7 +371,7 @@ internal sealed class ImageAttempt(SavePlan plan, TimeProvider time, IFileSystem
     private void GoOnFromJournal(IImageSource source, JournalToken token, bool hasBegun)
     {
         _mayOwnLeftovers = true;
-        if (hasBegun && _files.Find(_paths.Journal) is null)
+        if (hasBegun && !_beginsAnew && _files.Find(_paths.Journal) is null)
             throw ImageFile.Gone(_paths.Journal);
         if (OpenJournal(source) is not { } journal)
         {
@@ -376,6 +381,7 @@ internal sealed class ImageAttempt(SavePlan plan, TimeProvider time, IFileSystem
 
         try
         {
+            Interlocked.Exchange(ref _tokenInForce, journal.Token.Number);
             journal.TakeOver(token);
             Publication.Withdraw(_paths, journal.Identity.Inode, _files);
 
@@ -419,6 +425,7 @@ internal sealed class ImageAttempt(SavePlan plan, TimeProvider time, IFileSystem
         catch (ImageException e) when (e.Fault == ImageFault.Malformed)
         {
             Note($"{e.Message} So every page is written again.");
+            _beginsAnew = true;
             _files.Remove(_paths.Journal);
             return null;
         }

@@ -17,6 +17,9 @@ public enum ImageFault
     /// <summary>Another process writes the same partial image, or saves the same guest.</summary>
     Busy,
 
+    /// <summary>A later coordinator of the same migration wrote the journal.</summary>
+    Fenced,
+
     /// <summary>The open file is no longer what its name leads to.</summary>
     Replaced,
 

@@ -52,6 +52,9 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
     /// <summary>Bytes of the journal.</summary>
     public long JournalBytes => _image.JournalBytes;
 
+    /// <summary>The number of the token that the journal obeyed when it was taken up; 0 before.</summary>
+    public long TokenInForce => _image.TokenInForce;
+
     /// <summary>Calls to the storage that have not returned, stuck ones included.</summary>
     public int CallsUnderWay => _image.Session?.UnderWay ?? 0;
 

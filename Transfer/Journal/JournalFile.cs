@@ -144,7 +144,7 @@ internal sealed class JournalFile : IDisposable
     }
 
     /// <summary>Makes a token durable, so that no other with its number or a lower one is obeyed from here on. The same again changes nothing.</summary>
-    /// <exception cref="ImageException">Busy: another took over. Or the storage failed.</exception>
+    /// <exception cref="ImageException">Fenced: another took over. Or the storage failed.</exception>
     public void TakeOver(JournalToken token)
     {
         lock (_gate)
@@ -155,7 +155,7 @@ internal sealed class JournalFile : IDisposable
                 return;
             if (token.Number <= current.Number)
             {
-                throw new ImageException(ImageFault.Busy,
+                throw new ImageException(ImageFault.Fenced,
                     $"{Path} is written with token {current.Number} ({current.Id}); token {token.Number} ({token.Id}) came too late. "
                     + $"Another coordinator is in charge of migration {Identity.Migration}; ask that one.");
             }

@@ -14,6 +14,9 @@ internal sealed class FolderState
 
     public static FolderState Of(string folder) => new(folder);
 
+    /// <summary>Whether no file came, went or changed since.</summary>
+    public bool IsUnchanged => Entries(_folder).SequenceEqual(_entries);
+
     /// <summary>Asserts that no file came, went or changed since.</summary>
     /// <param name="what">What happened meanwhile, for the message.</param>
     public void ExpectUnchanged(string what = "It")

@@ -72,6 +72,27 @@ public sealed class SiloDeathTests(FaultBench bench, ITestOutputHelper output) :
         before.ExpectUnchanged();
     }
 
+    [RequiresQemuFact]
+    public async Task A_save_whose_grain_storage_lost_what_it_was_told_last_goes_on_from_what_the_journal_knows()
+    {
+        var guest = await bench.GuestAsync();
+        var image = bench.Product.Image("a.img");
+        await using var save = await bench.StartSlowSaveAsync(guest, image, "512KiB/s");
+        await bench.Product.KillSiloAsync();
+        var older = Directory.CreateDirectory(Path.Combine(bench.Product.StateFolder, "older")).FullName;
+        CopyGrains(bench.Product.StateFolder, older);
+
+        // The next coordinator writes its token into the journal, and grain storage forgets that there was one.
+        (await bench.Product.RunAsync("status")).ExpectOk();
+        await bench.WaitUntilCopyingAsync();
+        await bench.Product.KillSiloAsync();
+        foreach (var file in Grains(bench.Product.StateFolder))
+            File.Delete(file);
+        CopyGrains(older, bench.Product.StateFolder);
+        await bench.CompleteAsync(save.Id, image);
+        Assert.Contains("came too late", bench.Product.SiloLog, StringComparison.Ordinal);
+    }
+
     [RequiresFaultsFact(FaultNeeds.Strace)]
     public async Task A_silo_that_dies_just_before_a_call_is_followed_by_one_that_completes_the_save()
     {
@@ -110,6 +131,14 @@ public sealed class SiloDeathTests(FaultBench bench, ITestOutputHelper output) :
         await bench.ExpectWholeAsync(image);
         await bench.RemoveAsync(image);
         before.ExpectUnchanged($"{what}: {result}");
+    }
+
+    private static string[] Grains(string folder) => Directory.GetFiles(folder, "grains.sqlite*");
+
+    private static void CopyGrains(string from, string to)
+    {
+        foreach (var file in Grains(from))
+            File.Copy(file, Path.Combine(to, Path.GetFileName(file)));
     }
 
     private static IEnumerable<string> RunEvents(QemuProcess guest, int after) =>

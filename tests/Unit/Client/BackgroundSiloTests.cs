@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using DistMigrate.Client;
@@ -20,6 +21,7 @@ public sealed class BackgroundSiloTests : IDisposable
 
     public void Dispose()
     {
+        EndSilo();
         _gateway.Dispose();
         _test.Dispose();
     }
@@ -39,7 +41,7 @@ public sealed class BackgroundSiloTests : IDisposable
         var file = await Silo($"""
             test "$1" = --background && test "$2" = --state || exit 99
             {SiloFileScript("$3", Port)}
-            exec sleep 5
+            exec sleep 300
             """).EnsureAsync(CancellationToken.None);
         Assert.Equal($"127.0.0.1:{Port}", file.Gateway);
         Assert.Single(_said);
@@ -48,7 +50,7 @@ public sealed class BackgroundSiloTests : IDisposable
     [Fact]
     public async Task The_state_folder_is_made_private()
     {
-        await Silo($"{SiloFileScript("$3", Port)}; exec sleep 5").EnsureAsync(CancellationToken.None);
+        await Silo($"{SiloFileScript("$3", Port)}; exec sleep 300").EnsureAsync(CancellationToken.None);
         if (OperatingSystem.IsLinux())
             Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(State));
     }
@@ -57,7 +59,7 @@ public sealed class BackgroundSiloTests : IDisposable
     public async Task The_file_of_a_dead_silo_is_not_believed()
     {
         WriteSiloFile(int.MaxValue, Port);
-        await Silo($"{SiloFileScript("$3", Port)}; exec sleep 5").EnsureAsync(CancellationToken.None);
+        await Silo($"{SiloFileScript("$3", Port)}; exec sleep 300").EnsureAsync(CancellationToken.None);
         Assert.Single(_said);
     }
 
@@ -93,7 +95,7 @@ public sealed class BackgroundSiloTests : IDisposable
         var file = await Silo($"""
             test -e "$3/second" || (touch "$3/second"; exit 7) || exit 7
             {SiloFileScript("$3", Port)}
-            exec sleep 5
+            exec sleep 300
             """).EnsureAsync(CancellationToken.None);
         Assert.Equal($"127.0.0.1:{Port}", file.Gateway);
     }
@@ -151,6 +153,14 @@ public sealed class BackgroundSiloTests : IDisposable
         Assert.Equal(debug, SiloProgram.Find(settings, client));
         var beside = _test.Write("bin/DistMigrate.Client/debug/distmigrate-silo", "");
         Assert.Equal(beside, SiloProgram.Find(settings, client));
+    }
+
+    private void EndSilo()
+    {
+        if (_said.Count == 0 || SiloFile.TryRead(State) is not { } file || file.Pid == Environment.ProcessId)
+            return;
+        using var silo = Process.GetProcessById(file.Pid);
+        silo.Kill();
     }
 
     private BackgroundSilo Silo(string script) => Silo(() =>

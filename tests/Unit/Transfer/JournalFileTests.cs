@@ -120,8 +120,8 @@ public sealed class JournalFileTests : IDisposable
         using (var journal = Create())
         {
             journal.TakeOver(_token);
-            Assert.Equal(ImageFault.Busy, Assert.Throws<ImageException>(() => journal.TakeOver(new JournalToken(2, Guid.NewGuid()))).Fault);
-            Assert.Equal(ImageFault.Busy, Assert.Throws<ImageException>(() => journal.TakeOver(_token with { Id = Guid.NewGuid() })).Fault);
+            Assert.Equal(ImageFault.Fenced, Assert.Throws<ImageException>(() => journal.TakeOver(new JournalToken(2, Guid.NewGuid()))).Fault);
+            Assert.Equal(ImageFault.Fenced, Assert.Throws<ImageException>(() => journal.TakeOver(_token with { Id = Guid.NewGuid() })).Fault);
             journal.TakeOver(new JournalToken(8, _token.Id));
         }
 

@@ -397,8 +397,8 @@ internal sealed class SaveHistory : IDisposable
             if (page.State is not (ModelPageState.Durable or ModelPageState.Held or ModelPageState.Dirty))
                 continue;
             var older = (byte)(page is { State: not ModelPageState.Dirty, Value: not 0 } ? 0 : 77);
-            var isThere = _storage.Forget(_paths.Partial, _guest.Layout.Blocks[i].PagesOffset + ((long)number * Page.Size), older);
-            page.IsForgotten = isThere && page.State != ModelPageState.Dirty;
+            if (_storage.Forget(_paths.Partial, _guest.Layout.Blocks[i].PagesOffset + ((long)number * Page.Size), older))
+                page.IsForgotten = page.State != ModelPageState.Dirty;
         }
     }
 
