@@ -4,7 +4,7 @@ using System.Globalization;
 namespace DistMigrate.Bench;
 
 /// <summary>The command line of the benchmarks.</summary>
-/// <param name="What">saves, sparse, memory, steps, micro, all or faults.</param>
+/// <param name="What">saves, sparse, memory, steps, epochs, micro, all or faults.</param>
 /// <param name="Rounds">Measured rounds.</param>
 /// <param name="MiB">RAM of the guest.</param>
 /// <param name="UsedMiB">How much of it holds something else than zeros.</param>
@@ -12,9 +12,9 @@ namespace DistMigrate.Bench;
 /// <param name="OwnsFolder">Whether the folder was made by us.</param>
 internal sealed record BenchOptions(string What, int Rounds, int MiB, int UsedMiB, string Folder, bool OwnsFolder)
 {
-    public const string Help = "usage: bench/run saves|sparse|memory|steps|micro|all|faults [--rounds N] [--mib N] [--used N] [--folder PATH]";
+    public const string Help = "usage: bench/run saves|sparse|memory|steps|epochs|micro|all|faults [--rounds N] [--mib N] [--used N] [--folder PATH]";
 
-    private static readonly string[] Subjects = ["saves", "sparse", "memory", "steps", "micro", "all", "faults"];
+    private static readonly string[] Subjects = ["saves", "sparse", "memory", "steps", "epochs", "micro", "all", "faults"];
 
     public static bool TryParse(string[] args, [NotNullWhen(true)] out BenchOptions? options, out string error)
     {

@@ -26,6 +26,8 @@ try
         await MemoryBench.RunAsync(options, stop.Token);
     if (all || options.What == "steps")
         await StepsBench.RunAsync(options, stop.Token);
+    if (all || options.What == "epochs")
+        await EpochsBench.RunAsync(options, stop.Token);
     if (options.What == "faults")
         await FaultsBench.RunAsync(stop.Token);
     if (all || options.What == "micro")

@@ -1,5 +1,4 @@
 using System.Globalization;
-using DistMigrate.MappedRam.Journal;
 using DistMigrate.Transfer;
 
 namespace DistMigrate.Bench;
@@ -41,7 +40,7 @@ internal static class StepsBench
             {
                 await guest.ResetAsync(cancellationToken);
                 times.Begin(round > 0);
-                await SaveAsync(guest, scratch.Path, local, times, cancellationToken);
+                await EngineSave.RunAsync(guest, scratch.Path, local, new WriterOptions(), times.Next, cancellationToken);
                 await scratch.DeleteAsync(cancellationToken);
             }
         }
@@ -51,40 +50,5 @@ internal static class StepsBench
         }
 
         return times;
-    }
-
-    private static async Task SaveAsync(BenchGuest guest, string image, string local, StepTimes times, CancellationToken cancellationToken)
-    {
-        var stops = new StopRecords(Path.Combine(local, "stops"), TimeProvider.System);
-        var plan = new SavePlan("bench", "bench", "bench", guest.Qemu.QmpSocket, image, Overwrite: false, AfterPublication.Pause, new WriterOptions(), Request: "");
-        await using var attempt = new SaveAttempt(plan, stops, local, TimeProvider.System);
-        try
-        {
-            await attempt.OpenAsync(new JournalToken(1, Guid.NewGuid()), cancellationToken);
-            times.Next();
-            var blocks = attempt.RamBlocks.Select(name => attempt.FindBlock(name)!).ToArray();
-            times.Next();
-            await attempt.StopGuestAsync(cancellationToken);
-            times.Next();
-            foreach (var block in blocks)
-                attempt.Iterate(block, 1);
-            await Task.WhenAll(blocks.Select(block => block.Settled)).WaitAsync(cancellationToken);
-            if (blocks.Select(block => block.Snapshot().Error).FirstOrDefault(error => error is not null) is { } error)
-                throw new InvalidOperationException($"A RAMBlock could not be written: {error.Message}", error);
-            times.Next();
-            await attempt.TakeDeviceStateAsync(cancellationToken);
-            times.Next();
-            foreach (var block in blocks)
-                await attempt.HandOverAsync(block);
-            times.Next();
-            await attempt.PublishAsync();
-            times.Next();
-            stops.Forget("bench");
-        }
-        catch
-        {
-            await attempt.AbortAsync(CancellationToken.None);
-            throw;
-        }
     }
 }
