@@ -66,7 +66,7 @@ public sealed class StorageFaultTests
         await using var bench = new DisposableBench(storage);
         var guest = await bench.Value.GuestAsync();
         var image = storage.At("a.img");
-        await using var save = await bench.Value.StartSlowSaveAsync(guest, image, "3MiB/s");
+        await using var save = await bench.Value.StartSlowSaveAsync(guest, image, "1MiB/s");
 
         storage.Abort();
 
