@@ -38,7 +38,8 @@ internal static class ExitCodes
 
         FailureReason.Cancelled => ExitCode.Cancelled,
 
-        FailureReason.HostUnavailable => ExitCode.Unreachable,
+        FailureReason.HostUnavailable or
+        FailureReason.StateUnavailable => ExitCode.Unreachable,
 
         FailureReason.GuestExited or
         FailureReason.MonitorFailed or

@@ -102,4 +102,7 @@ public enum FailureReason
 
     /// <summary>The operator paused the migration.</summary>
     PausedByOperator,
+
+    /// <summary>The cluster's grain storage does not answer or takes nothing.</summary>
+    StateUnavailable,
 }

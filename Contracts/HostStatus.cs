@@ -7,6 +7,7 @@ namespace DistMigrate.Contracts;
 /// <param name="Queued">Ids of the migrations that wait, the next one first.</param>
 /// <param name="Guests">Names of the guests that its configuration knows.</param>
 /// <param name="StorageRoots">Folders below which images may lie.</param>
+/// <param name="Storage">Their space.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.HostStatus")]
 public sealed record HostStatus(
     [property: Id(0)] string Host,
@@ -14,4 +15,5 @@ public sealed record HostStatus(
     [property: Id(2)] IReadOnlyList<string> Running,
     [property: Id(3)] IReadOnlyList<string> Queued,
     [property: Id(4)] IReadOnlyList<string> Guests,
-    [property: Id(5)] IReadOnlyList<string> StorageRoots);
+    [property: Id(5)] IReadOnlyList<string> StorageRoots,
+    [property: Id(6)] IReadOnlyList<StorageSpace> Storage);

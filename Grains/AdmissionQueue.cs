@@ -54,6 +54,9 @@ internal sealed class AdmissionQueue
     /// <returns>Whether it was there.</returns>
     public bool Remove(string id) => _running.RemoveAll(spec => spec.Id == id) + _queued.RemoveAll(spec => spec.Id == id) > 0;
 
+    /// <summary>Puts one back that was taken out of those that wait.</summary>
+    public void PutBack(MigrationSpec spec, int position) => _queued.Insert(Math.Min(position - 1, _queued.Count), spec);
+
     /// <summary>Its position, 1 for the next to start; 0 when it does not wait.</summary>
     public int PositionOf(string id) => _queued.FindIndex(spec => spec.Id == id) + 1;
 

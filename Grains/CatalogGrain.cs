@@ -26,7 +26,7 @@ internal sealed class CatalogGrain([PersistentState("catalog", StorageNames.Migr
         migrations[summary.Spec.Id] = summary;
         foreach (var old in migrations.Values.Where(m => m.Phase.IsEnd()).OrderByDescending(m => m.Changed).Skip(MaxEnded).ToArray())
             migrations.Remove(old.Spec.Id);
-        await state.WriteStateAsync();
+        await state.RememberAsync();
     }
 
     public Task<IReadOnlyList<MigrationSummary>> List() =>

@@ -26,6 +26,8 @@ public static class GrainServices
         silo.Services.AddSingleton(services => new StopRecords(
             Path.Combine(services.GetRequiredService<IOptions<HostOptions>>().Value.StateFolder, "stopped"),
             services.GetRequiredService<TimeProvider>()));
+        silo.Services.AddSingleton<ClusterView>();
+        silo.Services.AddHostedService(services => services.GetRequiredService<ClusterView>());
         silo.Services.AddSingleton<HostedMigrations>();
         silo.Services.AddHostedService(services => services.GetRequiredService<HostedMigrations>());
         silo.Services.AddSingleton<MigrationMetrics>();

@@ -16,6 +16,7 @@ internal sealed partial class HostGrain(
     ILogger<HostGrain> logger) : Grain, IHostGrain
 {
     private readonly HostOptions _options = options.Value;
+    private readonly StorageSpaces _spaces = new(options.Value.StorageRoots, time);
 
     private AdmissionQueue Queue => queue.State;
 
@@ -74,18 +75,29 @@ internal sealed partial class HostGrain(
 
     public async Task<bool> Withdraw(string migrationId)
     {
-        if (Queue.PositionOf(migrationId) == 0)
+        var position = Queue.PositionOf(migrationId);
+        if (position == 0)
             return false;
+        var spec = Queue.Queued[position - 1];
         Queue.Remove(migrationId);
-        await queue.WriteStateAsync();
-        return true;
+        try
+        {
+            await queue.RememberAsync();
+            return true;
+        }
+        catch
+        {
+            // It waits until it is remembered that it does not.
+            Queue.PutBack(spec, position);
+            throw;
+        }
     }
 
-    public Task<HostStatus> GetStatus() => Task.FromResult(new HostStatus(
+    public async Task<HostStatus> GetStatus() => new(
         _options.Name,
         typeof(HostGrain).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "",
         [.. Queue.Running.Select(spec => spec.Id)], [.. Queue.Queued.Select(spec => spec.Id)],
-        [.. _options.Guests.Keys.Order(StringComparer.Ordinal)], _options.StorageRoots));
+        [.. _options.Guests.Keys.Order(StringComparer.Ordinal)], _options.StorageRoots, [.. (await _spaces.AskAsync()).Select(space => new StorageSpace(space.Path, space.FreeBytes, space.TotalBytes))]);
 
     public Task<IReadOnlyList<Leftover>> FindLeftovers() => AskStorageAsync((leftovers, limit) => leftovers.FindAsync(limit));
 
@@ -100,7 +112,7 @@ internal sealed partial class HostGrain(
         List<MigrationSpec> started = [];
         while (Queue.StartNext(_options.MaxRunning + _parked.Count) is { } next)
             started.Add(next);
-        await queue.WriteStateAsync();
+        await queue.RememberAsync();
         foreach (var spec in started)
             await Migration(spec.Id).Start();
     }

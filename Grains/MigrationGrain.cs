@@ -32,6 +32,7 @@ internal sealed partial class MigrationGrain(
 
     private IGrainTimer? _timer;
     private bool _tookOver;
+    private bool _isRemembered = true;
     private bool _cancelRequested;
     private bool _pauseRequested;
     private bool _resumeRequested;
@@ -61,7 +62,12 @@ internal sealed partial class MigrationGrain(
     public async Task Enqueue(MigrationSpec spec)
     {
         if (State.Spec is not null)
+        {
+            if (!_isRemembered)
+                await SaveAsync();
             return;
+        }
+
         State.Spec = spec;
         State.Step = MigrationStep.Queued;
         State.PhaseSince = time.GetUtcNow();
@@ -75,11 +81,11 @@ internal sealed partial class MigrationGrain(
         if (State.Step != MigrationStep.Queued)
             return;
         State.Started = time.GetUtcNow();
+        Run();
         if (Spec.Request.Kind == MigrationKind.Save)
             await EnterAsync(MigrationStep.Open, MigrationPhase.Setup, "Examines the guest and the storage.");
         else
             await EnterAsync(MigrationStep.Load, MigrationPhase.Restoring, "Checks the image and loads it.");
-        Run();
     }
 
     public Task EnsureRunning()
@@ -97,8 +103,8 @@ internal sealed partial class MigrationGrain(
         _cancelRequested = true;
         if (State.Step == MigrationStep.Queued && await Host().Withdraw(id) && State.Step == MigrationStep.Queued)
         {
-            await EndAsync(MigrationPhase.Cancelled, FailureReason.Cancelled, "Cancelled while it was queued; the guest was not touched.");
             Run();
+            await EndAsync(MigrationPhase.Cancelled, FailureReason.Cancelled, "Cancelled while it was queued; the guest was not touched.");
         }
 
         Wake();
@@ -184,7 +190,24 @@ internal sealed partial class MigrationGrain(
         _timer!.Change(TimeSpan.Zero, Next);
     }
 
+    /// <summary>While grain storage takes nothing, no step is done: what was decided last has to be remembered first. The host works on.</summary>
     private async Task TickAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (!_isRemembered)
+                await SaveAsync();
+            await RunStepsAsync();
+        }
+        catch (MigrationException e) when (e.Reason == FailureReason.StateUnavailable)
+        {
+            LogStateUnavailable(logger, this.GetPrimaryKeyString(), State.Step);
+            Changed();
+            _timer?.Change(RetryAfter, Next);
+        }
+    }
+
+    private async Task RunStepsAsync()
     {
         try
         {
@@ -213,6 +236,10 @@ internal sealed partial class MigrationGrain(
             LogFenced(logger, this.GetPrimaryKeyString());
             _timer?.Dispose();
             DeactivateOnIdle();
+        }
+        catch (MigrationException e) when (e.Reason == FailureReason.StateUnavailable)
+        {
+            throw;
         }
         catch (MigrationException e) when (e.Reason == FailureReason.HostUnavailable)
         {
@@ -283,7 +310,9 @@ internal sealed partial class MigrationGrain(
 
     private async Task SaveAsync()
     {
-        await state.WriteStateAsync();
+        _isRemembered = false;
+        await state.RememberAsync();
+        _isRemembered = true;
         Changed();
     }
 
@@ -304,6 +333,9 @@ internal sealed partial class MigrationGrain(
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "A newer coordinator has taken over migration {Id}")]
     private static partial void LogFenced(ILogger logger, string id);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Migration {Id} waits for grain storage in step {Step}")]
+    private static partial void LogStateUnavailable(ILogger logger, string id, MigrationStep step);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Migration {Id} tries step {Step} again")]
     private static partial void LogRetry(ILogger logger, string id, MigrationStep step, Exception exception);

@@ -25,6 +25,9 @@ internal sealed class SiloSettings
     /// <summary>Port of /metrics and /healthz; 0 takes a free one.</summary>
     public int HttpPort { get; set; }
 
+    /// <summary>The other silos, and where grain state lies.</summary>
+    public ClusterSettings Cluster { get; set; } = new();
+
     /// <summary>Where images may lie.</summary>
     public StorageSettings Storage { get; set; } = new();
 
@@ -60,6 +63,7 @@ internal sealed class SiloSettings
             throw new InvalidOperationException($"Host is '{Host}'; {GrainKeys.NameRule}");
         if (!IPAddress.TryParse(Address, out _))
             throw new InvalidOperationException($"Address is '{Address}'; it is an IP address, such as 127.0.0.1.");
+        Cluster.Check();
         CheckPort(nameof(GatewayPort), GatewayPort);
         CheckPort(nameof(SiloPort), SiloPort);
         CheckPort(nameof(HttpPort), HttpPort);

@@ -43,6 +43,7 @@ internal static class CommandLine
         root.Add(RestoreCommand.Create(runner));
         root.Add(StatusCommand.Create(runner));
         root.Add(ListCommand.Create(runner));
+        root.Add(HostsCommand.Create(runner));
         root.Add(WatchCommand.Create(runner));
         root.Add(BlocksCommand.Create(runner));
         root.Add(PauseCommand.Create(runner));

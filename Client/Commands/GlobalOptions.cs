@@ -29,6 +29,13 @@ internal static class GlobalOptions
         Recursive = true,
     };
 
+    public static Option<string?> Cluster { get; } = new("--cluster")
+    {
+        Description = "The cluster: a configuration file, or how to reach its Redis, which others can see here [default: DISTMIGRATE_CLUSTER, else the configuration file]",
+        HelpName = "FILE|CONNECTION",
+        Recursive = true,
+    };
+
     public static Option<string?> ClusterId { get; } = new("--cluster-id")
     {
         Description = "Id of that cluster; other users of the machine can see it here, so prefer DISTMIGRATE_CLUSTER_ID or the configuration file",
@@ -42,17 +49,22 @@ internal static class GlobalOptions
         root.Add(NoColor);
         root.Add(State);
         root.Add(Gateways);
+        root.Add(Cluster);
         root.Add(ClusterId);
     }
 
     public static Terminal TerminalOf(ParseResult parsed, Surroundings surroundings) => new(
         surroundings, parsed.GetValue(Output) == "json" ? OutputFormat.Json : OutputFormat.Table, parsed.GetValue(NoColor));
 
-    public static SettingsLayer SettingsOf(ParseResult parsed) => new(
-        parsed.GetValue(Gateways) is { } gateways ? SettingsLayer.SplitGateways(gateways) : null,
-        parsed.GetValue(ClusterId),
-        Host: null,
-        parsed.GetValue(State));
+    public static SettingsLayer SettingsOf(ParseResult parsed, Surroundings surroundings)
+    {
+        var said = new SettingsLayer(
+            parsed.GetValue(Gateways) is { } gateways ? SettingsLayer.SplitGateways(gateways) : null,
+            parsed.GetValue(ClusterId),
+            Host: null,
+            parsed.GetValue(State));
+        return parsed.GetValue(Cluster) is { } cluster ? SettingsLayer.OfCluster(surroundings, cluster).Under(said) : said;
+    }
 
     private static Option<string> MakeOutput()
     {

@@ -13,7 +13,7 @@ internal sealed record Invocation(Surroundings Surroundings, Terminal Terminal, 
 {
     public TimeProvider Time => Surroundings.Time;
 
-    public ClientSettings LoadSettings() => ClientSettings.Load(Surroundings, GlobalOptions.SettingsOf(Parsed));
+    public ClientSettings LoadSettings() => ClientSettings.Load(Surroundings, GlobalOptions.SettingsOf(Parsed, Surroundings));
 
     /// <summary>Connects to the configured cluster or the background silo.</summary>
     /// <exception cref="CommandException">No silo answers.</exception>

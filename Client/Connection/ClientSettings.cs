@@ -1,4 +1,5 @@
 using System.Net;
+using StackExchange.Redis;
 
 namespace DistMigrate.Client.Connection;
 
@@ -8,13 +9,14 @@ namespace DistMigrate.Client.Connection;
 /// <param name="Host">The host that saves and restores when a command names none; null when not configured.</param>
 /// <param name="StateFolder">Where the background silo of this user keeps its state.</param>
 /// <param name="SiloProgram">The silo's executable; null to look for it beside the client.</param>
+/// <param name="Redis">The Redis that knows the configured cluster's gateways; null when they are named, or none is configured.</param>
 internal sealed record ClientSettings(
-    IReadOnlyList<IPEndPoint> Gateways, string ClusterId, string? Host, string StateFolder, string? SiloProgram)
+    IReadOnlyList<IPEndPoint> Gateways, string ClusterId, string? Host, string StateFolder, string? SiloProgram, ConfigurationOptions? Redis = null)
 {
     public const string MachineFile = "/etc/distmigrate/config.json";
 
     /// <summary>Whether a cluster is configured; no silo is started then.</summary>
-    public bool IsCluster => Gateways.Count > 0;
+    public bool IsCluster => Gateways.Count > 0 || Redis is not null;
 
     /// <summary>Reads every layer: <paramref name="flags"/> is what the command line says, <paramref name="machineFile"/> the weakest.</summary>
     /// <exception cref="CommandException">A file or value does not make sense; the message names it.</exception>
@@ -27,18 +29,21 @@ internal sealed record ClientSettings(
             SettingsLayer.FromFile(UserFile(surroundings)),
             SettingsLayer.FromFile(machineFile),
         ];
-        var gateways = layers.Select(l => l.Gateways).FirstOrDefault(g => g is { Count: > 0 }) ?? [];
+        var cluster = layers.FirstOrDefault(l => l.Gateways is { Count: > 0 } || !string.IsNullOrEmpty(l.Redis));
+        var gateways = cluster?.Gateways ?? [];
         var clusterId = layers.Select(l => l.ClusterId).FirstOrDefault(v => !string.IsNullOrEmpty(v));
-        if (gateways.Count > 0 && clusterId is null)
+        var redis = gateways.Count > 0 ? null : cluster?.Redis;
+        if (cluster is not null && clusterId is null)
             throw CommandException.Usage(
-                "gateways of a cluster are configured, but not its cluster id.",
+                "a cluster is configured, but not its cluster id.",
                 "set --cluster-id, DISTMIGRATE_CLUSTER_ID, or \"cluster-id\" in the configuration file");
         return new ClientSettings(
             [.. gateways.Select(ParseGateway)],
             clusterId ?? "",
             layers.Select(l => l.Host).FirstOrDefault(v => !string.IsNullOrEmpty(v)),
             surroundings.Absolute(layers.Select(l => l.State).FirstOrDefault(v => !string.IsNullOrEmpty(v)) ?? DefaultStateFolder(surroundings)),
-            surroundings.NonEmpty("DISTMIGRATE_SILO"));
+            surroundings.NonEmpty("DISTMIGRATE_SILO"),
+            redis is null ? null : ParseRedis(redis));
     }
 
     /// <summary>Reads <c>ip:port</c>.</summary>
@@ -48,6 +53,24 @@ internal sealed record ClientSettings(
             ? gateway
             : throw CommandException.Usage(
                 $"'{text.Trim()}' is not the address of a gateway.", "write ip:port, such as 10.0.0.7:30000 or [fd00::7]:30000");
+
+    /// <summary>Reads how to reach a Redis, as StackExchange.Redis writes it.</summary>
+    /// <exception cref="CommandException">It is something else.</exception>
+    private static ConfigurationOptions ParseRedis(string text)
+    {
+        const string hint = "name a configuration file that exists, or write host:6379,password=...";
+        try
+        {
+            var options = ConfigurationOptions.Parse(text);
+            options.ClientName = "distmigrate";
+            return options.EndPoints.Count > 0 ? options : throw CommandException.Usage("the cluster's Redis has no address.", hint);
+        }
+        catch (ArgumentException)
+        {
+            // Not its text, which may hold a password.
+            throw CommandException.Usage("the cluster is neither a configuration file nor the address of a Redis.", hint);
+        }
+    }
 
     private static string UserFile(Surroundings surroundings) => Path.Combine(
         surroundings.NonEmpty("XDG_CONFIG_HOME") ?? Path.Combine(Home(surroundings), ".config"), "distmigrate", "config.json");

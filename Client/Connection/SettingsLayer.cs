@@ -7,10 +7,24 @@ namespace DistMigrate.Client.Connection;
 /// <param name="ClusterId">The cluster's id.</param>
 /// <param name="Host">The default host.</param>
 /// <param name="State">The state folder.</param>
+/// <param name="Redis">How to reach the cluster's Redis, which knows the gateways.</param>
 internal sealed record SettingsLayer(
-    IReadOnlyList<string>? Gateways = null, string? ClusterId = null, string? Host = null, string? State = null)
+    IReadOnlyList<string>? Gateways = null, string? ClusterId = null, string? Host = null, string? State = null, string? Redis = null)
 {
-    public static SettingsLayer FromEnvironment(Surroundings surroundings) => new(
+    public static SettingsLayer FromEnvironment(Surroundings surroundings) => (surroundings.NonEmpty("DISTMIGRATE_CLUSTER") is { } cluster
+        ? OfCluster(surroundings, cluster)
+        : new SettingsLayer()).Under(OfVariables(surroundings));
+
+    /// <summary>What is said of a cluster in one word: a configuration file where there is one of that name, else how to reach its Redis.</summary>
+    /// <exception cref="CommandException">The file cannot be read or understood.</exception>
+    public static SettingsLayer OfCluster(Surroundings surroundings, string fileOrRedis) =>
+        File.Exists(surroundings.Absolute(fileOrRedis)) ? FromFile(surroundings.Absolute(fileOrRedis)) : new SettingsLayer(Redis: fileOrRedis);
+
+    /// <summary>This layer below a stronger one.</summary>
+    public SettingsLayer Under(SettingsLayer stronger) => new(
+        stronger.Gateways ?? Gateways, stronger.ClusterId ?? ClusterId, stronger.Host ?? Host, stronger.State ?? State, stronger.Redis ?? Redis);
+
+    private static SettingsLayer OfVariables(Surroundings surroundings) => new(
         surroundings.NonEmpty("DISTMIGRATE_GATEWAYS") is { } gateways ? SplitGateways(gateways) : null,
         surroundings.NonEmpty("DISTMIGRATE_CLUSTER_ID"),
         surroundings.NonEmpty("DISTMIGRATE_HOST"),
@@ -37,7 +51,7 @@ internal sealed record SettingsLayer(
         {
             throw CommandException.Usage(
                 $"the configuration file {path} is malformed at line {e.LineNumber + 1}: {e.Message}",
-                "it is one JSON object with \"gateways\" (a list of \"ip:port\"), \"cluster-id\", \"host\" and \"state\"");
+                "it is one JSON object with \"gateways\" (a list of \"ip:port\") or \"redis\", \"cluster-id\", \"host\" and \"state\"");
         }
     }
 

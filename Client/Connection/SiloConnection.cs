@@ -144,7 +144,10 @@ internal sealed class SiloConnection : IAsyncDisposable
         builder.Services.AddSingleton<IHostLifetime, SilentLifetime>();
         builder.UseOrleansClient(client =>
         {
-            client.UseStaticClustering([.. gateways]);
+            if (_settings.Redis is { } redis)
+                client.UseRedisClustering(options => options.ConfigurationOptions = redis.Clone());
+            else
+                client.UseStaticClustering([.. gateways]);
             client.Configure<ClusterOptions>(options =>
             {
                 options.ClusterId = clusterId;
@@ -208,7 +211,7 @@ internal sealed class SiloConnection : IAsyncDisposable
     private CommandException Unreachable(Exception cause) => _background is null
         ? new CommandException(
             ExitCode.Unreachable,
-            $"no silo of the configured cluster answers at {string.Join(", ", _settings.Gateways)}: {ReasonIn(cause)}",
+            $"no silo of the configured cluster answers{Place()}: {ReasonIn(cause)}",
             "check that a silo runs there, that its gateway port is open to this machine, and that the cluster id is right",
             cause)
         : new CommandException(
@@ -216,6 +219,10 @@ internal sealed class SiloConnection : IAsyncDisposable
             $"the background silo does not answer: {ReasonIn(cause)}",
             $"see {Path.Combine(_settings.StateFolder, "silo.log")}; migrations that it ran go on or are cleaned up when it runs again",
             cause);
+
+    private string Place() => _settings.Redis is { } redis
+        ? $" (Redis at {string.Join(", ", redis.EndPoints.Select(endpoint => Printable.Of(endpoint.ToString() ?? "")))})"
+        : $" at {string.Join(", ", _settings.Gateways)}";
 
     private static bool IsTransient(Exception e) =>
         e is OrleansException or TimeoutException or ConnectionLostException;

@@ -68,6 +68,24 @@ internal sealed record HostDocument(
     IReadOnlyList<string> Queued,
     IReadOnlyList<MigrationEntry> Migrations);
 
+/// <summary>The hosts of a cluster, by name.</summary>
+internal sealed record HostsDocument(int Schema, IReadOnlyList<HostEntry> Hosts);
+
+/// <summary>A host of a cluster: <c>up</c> or <c>down</c>, since when, and what it says of itself when it is up.</summary>
+internal sealed record HostEntry(
+    string Host,
+    string State,
+    DateTimeOffset Since,
+    string Silo,
+    string? Version,
+    IReadOnlyList<string> Guests,
+    IReadOnlyList<string> Running,
+    IReadOnlyList<string> Queued,
+    IReadOnlyList<StorageEntry> Storage);
+
+/// <summary>A storage root and its space in bytes; without figures its storage does not tell.</summary>
+internal sealed record StorageEntry(string Path, long? Free, long? Total);
+
 /// <summary>The RAMBlocks of a migration.</summary>
 internal sealed record BlocksDocument(int Schema, string Id, IReadOnlyList<BlockEntry> Blocks);
 

@@ -12,6 +12,7 @@ namespace DistMigrate.Client.Output;
 [JsonSerializable(typeof(MigrationDocument))]
 [JsonSerializable(typeof(MigrationListDocument))]
 [JsonSerializable(typeof(HostDocument))]
+[JsonSerializable(typeof(HostsDocument))]
 [JsonSerializable(typeof(BlocksDocument))]
 [JsonSerializable(typeof(ImageDocument))]
 [JsonSerializable(typeof(VerifyDocument))]

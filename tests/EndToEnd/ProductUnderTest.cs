@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
-using System.Text;
 using System.Text.Json;
 using DistMigrate.Tests.Lab;
 
@@ -30,12 +29,6 @@ public sealed class ProductUnderTest : IAsyncLifetime, IAsyncDisposable
         Directory.CreateDirectory(StorageRoot);
         Living[this] = true;
     }
-
-    /// <summary>Path of the built command.</summary>
-    public static string ClientProgram { get; } = BuiltProgram("DistMigrate.Client", "distmigrate");
-
-    /// <summary>Path of the built silo.</summary>
-    public static string SiloProgram { get; } = BuiltProgram("DistMigrate.Silo", "distmigrate-silo");
 
     /// <summary>Variables that every command, and so a silo that it starts, gets beside the test's own: silo settings such as <c>DISTMIGRATE_Limits__Writers</c>. Set them before the first command.</summary>
     public Dictionary<string, string> Settings { get; } = [];
@@ -67,67 +60,21 @@ public sealed class ProductUnderTest : IAsyncLifetime, IAsyncDisposable
     public async Task<CommandResult> RunAsync(IReadOnlyList<string> arguments, TimeSpan limit, CancellationToken cancellationToken = default)
     {
         using var process = Start(arguments);
-        var output = new StringBuilder();
-        var errorOutput = new StringBuilder();
-        process.OutputDataReceived += (_, line) => Append(output, line.Data);
-        process.ErrorDataReceived += (_, line) => Append(errorOutput, line.Data);
-        process.BeginOutputReadLine();
-        process.BeginErrorReadLine();
-        try
-        {
-            await process.WaitForExitAsync(cancellationToken).WaitAsync(limit, cancellationToken);
-        }
-        catch (Exception exception) when (exception is TimeoutException or OperationCanceledException)
-        {
-            process.Kill();
-            if (exception is OperationCanceledException)
-                throw;
-            throw new TimeoutException(
-                $"distmigrate {string.Join(' ', arguments)} took longer than {limit.TotalSeconds:0.#} s.\n"
-                + $"stdout: {Text(output)}\nstderr: {Text(errorOutput)}\nsilo: {SiloLog}");
-        }
-
-        return new CommandResult(string.Join(' ', arguments), process.ExitCode, Text(output), Text(errorOutput));
-
-        static void Append(StringBuilder text, string? line)
-        {
-            lock (text)
-            {
-                if (line is not null)
-                    text.AppendLine(line);
-            }
-        }
-
-        static string Text(StringBuilder text)
-        {
-            lock (text)
-                return text.ToString();
-        }
+        return await Commands.RunAsync(process, string.Join(' ', arguments), limit, () => $"silo: {SiloLog}", cancellationToken);
     }
 
     /// <summary>Starts a command, for tests that do something while it runs. Its output is redirected and must be read; the caller disposes it.</summary>
     public Process Start(IReadOnlyList<string> arguments)
     {
-        var start = new ProcessStartInfo(ClientProgram, arguments)
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-            WorkingDirectory = StorageRoot,
-        };
-
-        // A cluster or file of the person who runs the tests is not what they test.
-        foreach (var name in start.Environment.Keys.Where(name => name.StartsWith("DISTMIGRATE_", StringComparison.Ordinal)).ToList())
-            start.Environment.Remove(name);
+        var start = Commands.Client(arguments);
+        start.WorkingDirectory = StorageRoot;
         start.Environment["XDG_CONFIG_HOME"] = Path.Combine(_folder, "config");
         start.Environment["DISTMIGRATE_STATE"] = StateFolder;
-        start.Environment["DISTMIGRATE_SILO"] = SiloProgram;
+        start.Environment["DISTMIGRATE_SILO"] = Commands.SiloProgram;
         start.Environment["DISTMIGRATE_Storage__Roots__0"] = StorageRoot;
         foreach (var (name, value) in Settings)
             start.Environment[name] = value;
-        var process = Process.Start(start) ?? throw new InvalidOperationException($"{ClientProgram} was not started.");
-        process.StandardInput.Close();
-        return process;
+        return Commands.Start(start);
     }
 
     /// <summary>The silo's <c>silo.json</c>; null when none has written it.</summary>
@@ -151,7 +98,7 @@ public sealed class ProductUnderTest : IAsyncLifetime, IAsyncDisposable
             try
             {
                 var words = File.ReadAllText($"/proc/{pid}/cmdline").Split('\0');
-                if (words[0] == SiloProgram && words.Contains(StateFolder))
+                if (words[0] == Commands.SiloProgram && words.Contains(StateFolder))
                     found.Add(int.Parse(pid!, CultureInfo.InvariantCulture));
             }
             catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
@@ -196,14 +143,6 @@ public sealed class ProductUnderTest : IAsyncLifetime, IAsyncDisposable
     }
 
     Task IAsyncLifetime.DisposeAsync() => DisposeAsync().AsTask();
-
-    // artifacts/bin/PROJECT/CONFIGURATION/ is where this assembly lies, too.
-    private static string BuiltProgram(string project, string program)
-    {
-        var own = new DirectoryInfo(AppContext.BaseDirectory);
-        var path = Path.Combine(own.Parent!.Parent!.FullName, project, own.Name, program);
-        return File.Exists(path) ? path : throw new InvalidOperationException($"There is no {path}: build the whole solution in the configuration {own.Name}.");
-    }
 
     private void EndSilos()
     {

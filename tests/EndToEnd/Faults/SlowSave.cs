@@ -1,3 +1,5 @@
+using DistMigrate.Tests.Lab;
+
 namespace DistMigrate.Tests.EndToEnd.Faults;
 
 /// <summary>A save that goes on until the test ends it; a test that fails before leaves none behind for the next one.</summary>

@@ -48,6 +48,36 @@ public sealed class SettingsTests : IDisposable
     }
 
     [Fact]
+    public void A_cluster_is_a_file_that_exists_or_else_its_Redis()
+    {
+        _test.Write("machine.json", """{ "gateways": ["10.0.0.1:1"], "cluster-id": "machine" }""");
+        _test.Variables["DISTMIGRATE_CLUSTER"] = "redis.example:6379,password=secret";
+        var settings = Load();
+        Assert.True(settings.IsCluster);
+        Assert.Empty(settings.Gateways);
+        Assert.Equal(["Unspecified/redis.example:6379"], settings.Redis!.EndPoints.Select(endpoint => endpoint.ToString()));
+
+        _test.Variables["DISTMIGRATE_CLUSTER"] = _test.Write("cluster.json", """{ "redis": "other.example:6379", "cluster-id": "other", "host": "host-b" }""");
+        _test.Variables["DISTMIGRATE_HOST"] = "host-c";
+        settings = Load();
+        Assert.Equal(("", "other", "host-c"), Summary(settings));
+        Assert.Equal(["Unspecified/other.example:6379"], settings.Redis!.EndPoints.Select(endpoint => endpoint.ToString()));
+    }
+
+    [Fact]
+    public void A_Redis_that_cannot_be_understood_is_refused_without_its_password()
+    {
+        _test.Variables["DISTMIGRATE_CLUSTER_ID"] = "id";
+        foreach (var text in new[] { "password=secret", "host:6379,nonsense=secret" })
+        {
+            _test.Variables["DISTMIGRATE_CLUSTER"] = text;
+            var refused = Assert.Throws<CommandException>(() => Load());
+            Assert.Equal(ExitCode.Usage, refused.ExitCode);
+            Assert.DoesNotContain("secret", refused.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
     public void Gateways_without_a_cluster_id_are_refused()
     {
         var e = Assert.Throws<CommandException>(() => Load(new SettingsLayer(["10.0.0.1:1"])));

@@ -50,7 +50,7 @@ public sealed class GrainCluster : IAsyncLifetime, IAsyncDisposable
                 StorageRoots = [_folder.Path],
             }));
             silo.AddMigrationGrains(host);
-            silo.Services.AddKeyedSingleton<IGrainStorage>(StorageNames.Backend, Storage);
+            silo.Services.AddKeyedSingleton<IGrainStorage>(StorageNames.Migrations, Storage);
         });
         _cluster = builder.Build();
         await _cluster.DeployAsync();

@@ -88,6 +88,24 @@ public sealed class GrainClusterTests(GrainCluster cluster) : IClassFixture<Grai
     }
 
     [Theory]
+    [InlineData("migration")]
+    [InlineData("host")]
+    [InlineData("catalog")]
+    public async Task A_migration_waits_for_grain_storage_and_then_goes_on(string state)
+    {
+        var id = $"waits-{state}";
+        cluster.Storage.FailWritesOf = state;
+        var first = await Record.ExceptionAsync(() => SubmitAsync(GrainCluster.HostA, id, $"vm-{state}"));
+        Assert.True(first is null or MigrationException { Reason: FailureReason.StateUnavailable }, first?.ToString());
+        await Wait.UntilAsync(() => cluster.Storage.Failures >= 3 || first is not null, "it tries again and again");
+        cluster.Storage.FailWritesOf = null;
+        await SubmitAsync(GrainCluster.HostA, id, $"vm-{state}");
+        await EndAsync(id);
+        Assert.Equal(FailureReason.GuestUnreachable, (await cluster.Grains.GetGrain<IMigrationGrain>(id).GetStatus()).Reason);
+        await RecordedAsFailedAsync(id);
+    }
+
+    [Theory]
     [InlineData("vm 1", "/nowhere/a.image", "/qmp", FailureReason.InvalidRequest)]
     [InlineData("vm1", "/nowhere/a.image", "/qmp", FailureReason.OutsideStorageRoots)]
     [InlineData("vm1", "relative", "/qmp", FailureReason.OutsideStorageRoots)]

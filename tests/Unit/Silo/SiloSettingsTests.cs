@@ -59,6 +59,21 @@ public sealed class SiloSettingsTests
     public void A_value_of_another_kind_is_named(string name, string value) =>
         Assert.Contains(name, Assert.Throws<InvalidOperationException>(() => Read((name, value))).Message, StringComparison.Ordinal);
 
+    [Fact]
+    public void A_cluster_needs_a_Redis_and_an_id_and_its_password_is_not_told()
+    {
+        (string, string) redis = ("Cluster:Provider", "Redis");
+        (string, string) server = ("Cluster:ConnectionString", "redis.example:6379,password=secret");
+        Read(redis, server, ("Cluster:Id", "one")).Cluster.Check();
+        Assert.Contains("Cluster:Id", Assert.Throws<InvalidOperationException>(() => Read(redis, server).Cluster.Check()).Message, StringComparison.Ordinal);
+        foreach (var text in new[] { "", "password=secret", "redis.example:6379,nonsense=secret" })
+        {
+            var refused = Assert.Throws<InvalidOperationException>(() => Read(redis, ("Cluster:ConnectionString", text), ("Cluster:Id", "one")).Cluster.Check());
+            Assert.Contains("Cluster:ConnectionString", refused.Message, StringComparison.Ordinal);
+            Assert.DoesNotContain("secret", refused.Message, StringComparison.Ordinal);
+        }
+    }
+
     private static SiloSettings Read(params (string Name, string Value)[] values) =>
         new ConfigurationBuilder().AddInMemoryCollection(values.ToDictionary(pair => pair.Name, pair => (string?)pair.Value)).Build().Get<SiloSettings>()!;
 }

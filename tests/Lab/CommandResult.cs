@@ -1,6 +1,7 @@
 using System.Text.Json;
+using Xunit;
 
-namespace DistMigrate.Tests.EndToEnd;
+namespace DistMigrate.Tests.Lab;
 
 /// <summary>How a <c>distmigrate</c> command ended.</summary>
 /// <param name="Command">Its arguments, for messages.</param>

@@ -1,0 +1,34 @@
+using DistMigrate.Client.Values;
+using DistMigrate.Contracts;
+
+namespace DistMigrate.Client.Output;
+
+/// <summary>Writes the hosts of a cluster to standard output.</summary>
+internal static class HostsOutput
+{
+    public static void Show(this Terminal terminal, IReadOnlyList<(HostPresence Presence, HostStatus? Status)> hosts, TimeProvider time)
+    {
+        if (terminal.Format == OutputFormat.Json)
+        {
+            OutputJson.Write(terminal, new HostsDocument(OutputJson.Schema, [.. hosts.Select(host => ToEntry(host.Presence, host.Status))]), OutputJson.Writing.HostsDocument);
+            return;
+        }
+        var table = Tables.Make(terminal, "Host", "State", ">For", "Silo", "Version", "Guests", ">Running", ">Queued", "Storage free");
+        foreach (var (presence, status) in hosts)
+        {
+            var age = time.GetUtcNow() - presence.Since;
+            table.Row(
+                presence.Host, StateOf(presence), DurationText.Format(age > TimeSpan.Zero ? age : TimeSpan.Zero), presence.Address, status?.Version ?? "",
+                string.Join(", ", status?.Guests ?? []), status is null ? "" : Printable.Count(status.Running.Count),
+                status is null ? "" : Printable.Count(status.Queued.Count),
+                string.Join('\n', (status?.Storage ?? []).Where(space => space.FreeBytes is not null).Select(space => $"{ByteSize.Format(space.FreeBytes!.Value)} in {space.Path}")));
+        }
+        terminal.Show(table);
+    }
+
+    private static string StateOf(HostPresence presence) => presence.IsUp ? "up" : "down";
+
+    private static HostEntry ToEntry(HostPresence presence, HostStatus? status) => new(
+        presence.Host, StateOf(presence), presence.Since, presence.Address, status?.Version, status?.Guests ?? [], status?.Running ?? [], status?.Queued ?? [],
+        [.. (status?.Storage ?? []).Select(space => new StorageEntry(space.Path, space.FreeBytes, space.TotalBytes))]);
+}
