@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
 using System.Reflection;
 using System.Security.Cryptography;
 using System.Text;
@@ -182,14 +181,7 @@ internal sealed partial class SiloApplication : IAsyncDisposable
         silo.Services.AddHostedService(services => ActivatorUtilities.CreateInstance<RedisPersistence>(services, settings.Cluster));
     }
 
-    private static int PortOr(int configured)
-    {
-        if (configured != 0)
-            return configured;
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
+    private static int PortOr(int configured) => configured != 0 ? configured : FreePort.Choose();
 
     /// <summary>Tells the silos of different clusters on one machine apart: each user's or test's own silo is a cluster of its own.</summary>
     private string ClusterMark()

@@ -48,11 +48,7 @@ internal sealed class ClusterUnderTest : IAsyncDisposable
         var cluster = new ClusterUnderTest(await RedisServer.StartAsync(isPersistent));
         try
         {
-            foreach (var host in cluster.Hosts)
-                host.Start();
-            foreach (var host in cluster.Hosts)
-                await host.WaitUntilReadyAsync();
-            await cluster.WaitForHostsAsync("up", "up", "up");
+            await cluster.StartAllAsync();
             return cluster;
         }
         catch
@@ -81,6 +77,22 @@ internal sealed class ClusterUnderTest : IAsyncDisposable
         start.Environment["DISTMIGRATE_CLUSTER_ID"] = _id;
         using var process = Commands.Start(start);
         return await Commands.RunAsync(process, string.Join(' ', arguments), CommandLimit, () => Log);
+    }
+
+    /// <summary>Starts every silo, and waits until they are one cluster.</summary>
+    public async Task StartAllAsync()
+    {
+        foreach (var host in Hosts)
+            host.Start();
+        foreach (var host in Hosts)
+            await host.WaitUntilReadyAsync();
+        await WaitForHostsAsync("up", "up", "up");
+    }
+
+    public async Task KillAllAsync()
+    {
+        foreach (var host in Hosts)
+            await host.KillAsync();
     }
 
     /// <summary>Waits until the hosts are up or down, in the order of their names.</summary>
@@ -124,6 +136,10 @@ internal sealed class ClusterUnderTest : IAsyncDisposable
 
     public Task WaitUntilCopyingAsync(string id) => WaitAsync(
         id, status => status.GetProperty("ram").GetProperty("normal").GetInt64() > 0 && status.GetProperty("phase").GetString() == "active", $"{id} copies");
+
+    /// <summary>Waits until a save has been taken up again: its coordinator's token is then in the journal.</summary>
+    public Task WaitUntilTakenUpAsync(string id) => WaitAsync(
+        id, status => status.GetProperty("ram").GetProperty("dirty-sync-count").GetInt64() > 1, $"{id} is taken up again");
 
     /// <summary>The save completes, its image is whole, and a stock QEMU loads it.</summary>
     public async Task CompleteAsync(string id, string image)

@@ -85,17 +85,14 @@ public sealed class MembershipTests
         cluster.Redis.Remember();
 
         // A new coordinator's token goes into the journal, and then nobody but the journal knows it.
-        await cluster.Hosts[1].KillAsync();
-        cluster.Hosts[1].Start();
-        await cluster.WaitUntilCopyingAsync(id);
+        await cluster.KillAllAsync();
+        await cluster.StartAllAsync();
+        await cluster.WaitUntilTakenUpAsync(id);
         await cluster.Redis.KillAsync();
-        foreach (var host in cluster.Hosts)
-            await host.KillAsync();
+        await cluster.KillAllAsync();
         cluster.Redis.LoseWhatCameLater();
         await cluster.Redis.StartAgainAsync();
-        foreach (var host in cluster.Hosts)
-            host.Start();
-        await cluster.WaitForHostsAsync("up", "up", "up");
+        await cluster.StartAllAsync();
         await cluster.CompleteAsync(id, image);
         Assert.Contains("came too late", cluster.Log, StringComparison.Ordinal);
     }

@@ -80,11 +80,21 @@ internal sealed class RedisServer : IAsyncDisposable
             File.Copy(file, Path.Combine(to, Path.GetFileName(file)));
     }
 
+    /// <summary>One below those of outgoing connections: while it does not run, a client's attempt to connect would be served by itself.</summary>
     private static int FreePort()
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
+        while (true)
+        {
+            using var listener = new TcpListener(IPAddress.Loopback, Random.Shared.Next(10240, 32768));
+            try
+            {
+                listener.Start();
+                return ((IPEndPoint)listener.LocalEndpoint).Port;
+            }
+            catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse)
+            {
+            }
+        }
     }
 
     /// <summary>While it reads its file it answers with an error.</summary>
