@@ -48,6 +48,7 @@ internal static class ExitCodes
         FailureReason.DeviceStateFailed or
         FailureReason.ImageReplaced or
         FailureReason.LoadFailed or
+        FailureReason.LaunchFailed or
         FailureReason.SiloRestarted or
         FailureReason.Internal => ExitCode.Failed,
 

@@ -105,4 +105,7 @@ public enum FailureReason
 
     /// <summary>The cluster's grain storage does not answer or takes nothing.</summary>
     StateUnavailable,
+
+    /// <summary>A QEMU could not be launched, or ended before it waited for an image.</summary>
+    LaunchFailed,
 }

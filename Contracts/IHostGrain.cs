@@ -13,12 +13,20 @@ public interface IHostGrain : IGrainWithStringKey
     [Alias("Submit")]
     Task<MigrationSpec> Submit(MigrationRequest request, string id);
 
-    /// <summary>A coordinator tells that its migration has ended, so that the next one may start. It does not wait: a host that
+    /// <summary>Takes an incoming place for a move that comes here, or queues it. Repeats change nothing; ask again until the place is held.
+    /// The migration is not started from here.</summary>
+    /// <returns>0 when it holds a place, else its position: 1 for the next.</returns>
+    /// <exception cref="MigrationException">Another migration works on a guest of that name here, or uses that image; or grain storage does not
+    /// answer.</exception>
+    [Alias("Reserve")]
+    Task<int> Reserve(MigrationSpec spec);
+
+    /// <summary>A coordinator tells that its migration has ended, so that the next one may have its place. It does not wait: a host that
     /// misses the call notices by itself.</summary>
     [OneWay, Alias("Ended")]
     Task Ended(string migrationId);
 
-    /// <summary>Takes a migration out of the queue.</summary>
+    /// <summary>Takes a migration out that waits for a place, outgoing or incoming.</summary>
     /// <returns>False when it is not queued here.</returns>
     [Alias("Withdraw")]
     Task<bool> Withdraw(string migrationId);
@@ -38,7 +46,7 @@ public interface IHostGrain : IGrainWithStringKey
     [AlwaysInterleave, Alias("RemoveLeftovers")]
     Task<IReadOnlyList<Leftover>> RemoveLeftovers(IReadOnlyList<string> paths);
 
-    /// <summary>Position of a queued migration, 1 for the next to start; 0 when it is not queued.</summary>
+    /// <summary>Position of a queued migration among those of its direction, 1 for the next; 0 when it is not queued.</summary>
     [AlwaysInterleave, Alias("GetQueuePosition")]
     Task<int> GetQueuePosition(string migrationId);
 }

@@ -9,6 +9,11 @@ namespace DistMigrate.Contracts;
 [Alias("distmigrate.IImageWriterGrain")]
 public interface IImageWriterGrain : IGrainWithStringKey
 {
+    /// <summary>For a move: asks the guest what its target has to know, and writes a probe beside the image for the target to find.
+    /// The guest is not touched.</summary>
+    [Alias("Examine")]
+    Task<HostReply> Examine(HostCommand command);
+
     /// <summary>Examines guest and storage, takes the locks, creates the partial image and writes its headers. The guest runs.</summary>
     [Alias("Open")]
     Task<HostReply> Open(HostCommand command);
@@ -40,6 +45,19 @@ public interface IImageWriterGrain : IGrainWithStringKey
     /// <summary>Does once more with the guest of a published image what was asked.</summary>
     [Alias("TreatGuest")]
     Task<HostReply> TreatGuest(HostCommand command);
+
+    /// <summary>For a move whose target does not run the guest: takes the claim and gives the guest its run state back. Fails with
+    /// <see cref="FailureReason.ClaimHeld"/> when the target may run it.</summary>
+    [Alias("TakeBack")]
+    Task<HostReply> TakeBack(HostCommand command);
+
+    /// <summary>For a move whose target runs the guest: ends the source's QEMU.</summary>
+    [Alias("EndSource")]
+    Task<HostReply> EndSource(HostCommand command);
+
+    /// <summary>For a move that is over: removes the image with its side files. Only when the QEMU that does not run the guest is gone.</summary>
+    [Alias("RemoveImage")]
+    Task<HostReply> RemoveImage(HostCommand command);
 
     /// <summary>Ends an unpublished attempt: restores the guest's run state and removes the partial image. A published one is left alone.</summary>
     [Alias("Abort")]

@@ -13,8 +13,9 @@ public interface IMigrationGrain : IGrainWithStringKey
     [Alias("Enqueue")]
     Task Enqueue(MigrationSpec spec);
 
-    /// <summary>Leaves the queue. Repeats change nothing.</summary>
-    [Alias("Start")]
+    /// <summary>Leaves the queue. Repeats change nothing. The call does not wait, because a migration that has started may be waiting for a host,
+    /// perhaps the one that calls; whoever starts it looks later whether it has started, and tells it again.</summary>
+    [OneWay, Alias("Start")]
     Task Start();
 
     /// <summary>Goes on with an unfinished migration after a silo was lost; a queued one stays queued. Repeats change nothing.</summary>
@@ -37,6 +38,13 @@ public interface IMigrationGrain : IGrainWithStringKey
     /// <exception cref="MigrationException">No such migration, or one that has ended.</exception>
     [AlwaysInterleave, Alias("Resume")]
     Task<MigrationStatus> Resume();
+
+    /// <summary>Says who is to run the guest of a move that needs attention, because nobody but a person can tell. The other side
+    /// must have been seen to.</summary>
+    /// <param name="host">The move's source or target.</param>
+    /// <exception cref="MigrationException">No such migration, one that does not wait for that, or another host.</exception>
+    [AlwaysInterleave, Alias("Adopt")]
+    Task<MigrationStatus> Adopt(string host);
 
     /// <summary>The migration as it is now. Always answers, also while storage hangs.</summary>
     /// <exception cref="MigrationException">No such migration.</exception>

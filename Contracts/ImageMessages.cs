@@ -29,6 +29,8 @@ public enum HostStep
 /// <param name="IsPublished">Whether the image stands under its final name.</param>
 /// <param name="Trouble">What is wrong with the storage now; null when nothing is.</param>
 /// <param name="TokenInForce">The number of the token that the image's journal obeys, as last seen; 0 when it was not.</param>
+/// <param name="WasRunning">Whether the guest ran before we stopped it, so that it is to run again in the end.</param>
+/// <param name="Source">What the source's host found out for the target of a move; null in every other answer.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.HostReply")]
 public sealed record HostReply(
     [property: Id(0)] HostStep Step,
@@ -41,7 +43,9 @@ public sealed record HostReply(
     [property: Id(7)] IReadOnlyList<string> Notes,
     [property: Id(8)] bool IsPublished,
     [property: Id(9)] StorageTrouble? Trouble = null,
-    [property: Id(10)] long TokenInForce = 0)
+    [property: Id(10)] long TokenInForce = 0,
+    [property: Id(11)] bool WasRunning = true,
+    [property: Id(12)] SourceReport? Source = null)
 {
     /// <summary>Says that nothing of the migration is known here.</summary>
     public static HostReply Unknown { get; } =
@@ -55,6 +59,9 @@ public sealed record HostReply(
 /// <param name="Attempt">Tells repeats of a command, of which the outcome is kept, from another try.</param>
 /// <param name="Cause">Why an attempt is suspended.</param>
 /// <param name="HasBegun">Whether the image was open before, so that what was written of it must be there.</param>
+/// <param name="Source">What the source's host found out, for the target of a move.</param>
+/// <param name="WasRunning">Whether the guest is to run once it is loaded.</param>
+/// <param name="IsForced">Whether a person has decided who runs the guest, so that another's claim does not count.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.HostCommand")]
 public sealed record HostCommand(
     [property: Id(0)] MigrationSpec Spec,
@@ -62,4 +69,7 @@ public sealed record HostCommand(
     [property: Id(2)] TimeSpan Slice,
     [property: Id(3)] int Attempt = 0,
     [property: Id(4)] string Cause = "",
-    [property: Id(5)] bool HasBegun = false);
+    [property: Id(5)] bool HasBegun = false,
+    [property: Id(6)] SourceReport? Source = null,
+    [property: Id(7)] bool WasRunning = true,
+    [property: Id(8)] bool IsForced = false);

@@ -7,6 +7,9 @@ public enum MigrationKind
     /// <summary>A guest is saved into an image.</summary>
     Save,
 
-    /// <summary>An image is loaded into a waiting QEMU.</summary>
+    /// <summary>An image is loaded into a QEMU.</summary>
     Restore,
+
+    /// <summary>A guest is saved on one host, loaded on another, and ended on the first.</summary>
+    Move,
 }

@@ -1,12 +1,14 @@
 namespace DistMigrate.Contracts;
 
 /// <summary>What an operator asks a host to do.</summary>
-/// <param name="Kind">Save or restore.</param>
+/// <param name="Kind">Save, restore or move.</param>
 /// <param name="Guest">The guest's name: 1 to 64 letters, digits, dots, dashes or underscores.</param>
-/// <param name="QmpPath">Path of its monitor socket on the host; null for a guest that the host's configuration knows.</param>
-/// <param name="ImagePath">Absolute path of the image, below a storage root.</param>
-/// <param name="Save">Options of a save; null otherwise.</param>
-/// <param name="Restore">Options of a restore; null otherwise.</param>
+/// <param name="QmpPath">Path of its monitor socket on the host; null for a guest that the host knows, and for a restore into a QEMU
+/// that the host launches.</param>
+/// <param name="ImagePath">Absolute path of the image, below a storage root; empty in a move that leaves the choice to the host.</param>
+/// <param name="Save">Options of a save, also as a part of a move; null otherwise.</param>
+/// <param name="Restore">Options of a restore, also as a part of a move; null otherwise.</param>
+/// <param name="Move">Options of a move; null otherwise.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.MigrationRequest")]
 public sealed record MigrationRequest(
     [property: Id(0)] MigrationKind Kind,
@@ -14,7 +16,8 @@ public sealed record MigrationRequest(
     [property: Id(2)] string? QmpPath,
     [property: Id(3)] string ImagePath,
     [property: Id(4)] SaveOptions? Save,
-    [property: Id(5)] RestoreOptions? Restore);
+    [property: Id(5)] RestoreOptions? Restore,
+    [property: Id(6)] MoveOptions? Move = null);
 
 /// <summary>What becomes of the guest once its image is published.</summary>
 [GenerateSerializer, Alias("distmigrate.AfterSave")]
@@ -75,14 +78,26 @@ public sealed record RestoreOptions(
     [property: Id(3)] bool Paused = false,
     [property: Id(4)] bool IgnoreMismatch = false);
 
+/// <summary>Options of a move.</summary>
+/// <param name="Target">The host that the guest goes to.</param>
+/// <param name="TargetQmpPath">Monitor socket of a QEMU that waits there; null when that host launches one.</param>
+/// <param name="KeepImage">Whether the image stays once the guest runs on the target.</param>
+[GenerateSerializer, Immutable, Alias("distmigrate.MoveOptions")]
+public sealed record MoveOptions(
+    [property: Id(0)] string Target,
+    [property: Id(1)] string? TargetQmpPath = null,
+    [property: Id(2)] bool KeepImage = false);
+
 /// <summary>A migration as its host admitted it: the request with its identity.</summary>
 /// <param name="Id">The migration's id, unique in the cluster.</param>
-/// <param name="Host">The host that runs it.</param>
+/// <param name="Host">The host that runs it; of a move, the guest's host before it.</param>
 /// <param name="Submitted">When the host took it.</param>
 /// <param name="Request">What was asked, with the monitor path resolved.</param>
+/// <param name="Storage">The storage root that the image lies below, with every link followed.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.MigrationSpec")]
 public sealed record MigrationSpec(
     [property: Id(0)] string Id,
     [property: Id(1)] string Host,
     [property: Id(2)] DateTimeOffset Submitted,
-    [property: Id(3)] MigrationRequest Request);
+    [property: Id(3)] MigrationRequest Request,
+    [property: Id(4)] string Storage = "");

@@ -2,64 +2,120 @@ using DistMigrate.Contracts;
 
 namespace DistMigrate.Grains;
 
-/// <summary>Which migrations of a host run and which wait, in the order they came. One per guest and one per image at a time.</summary>
+/// <summary>A migration that holds a place or waits for one.</summary>
+/// <param name="Spec">The migration.</param>
+/// <param name="Kind">What it has a place of, or waits for.</param>
+/// <param name="IsHeld">Whether it holds the place.</param>
+/// <param name="Since">Since when it holds the place or waits for it.</param>
+/// <param name="IsParked">Whether it waits for storage or a person, and so leaves its place to others.</param>
+[GenerateSerializer, Immutable, Alias("distmigrate.Place")]
+internal sealed record Place(
+    [property: Id(0)] MigrationSpec Spec,
+    [property: Id(1)] PlaceKind Kind,
+    [property: Id(2)] bool IsHeld,
+    [property: Id(3)] DateTimeOffset Since,
+    [property: Id(4)] bool IsParked = false);
+
+/// <summary>Which migrations hold the places of a host or storage and which wait, for each kind of place in the order they came.</summary>
 [GenerateSerializer, Alias("distmigrate.AdmissionQueue")]
 internal sealed class AdmissionQueue
 {
-    [Id(0)] private readonly List<MigrationSpec> _running = [];
-    [Id(1)] private readonly List<MigrationSpec> _queued = [];
+    [Id(0)] private readonly List<Place> _places = [];
 
-    /// <summary>Those that run, oldest first.</summary>
-    public IReadOnlyList<MigrationSpec> Running => _running;
+    /// <summary>All of them, in the order they came.</summary>
+    public IReadOnlyList<Place> Places => _places;
 
-    /// <summary>Those that wait, the next one first.</summary>
-    public IReadOnlyList<MigrationSpec> Queued => _queued;
-
-    /// <summary>Takes a migration in.</summary>
-    /// <exception cref="MigrationException">Another one works on that guest or writes that image.</exception>
-    public void Add(MigrationSpec spec)
+    /// <summary>Lets a migration wait for a place; one that is known stays as it is.</summary>
+    /// <exception cref="MigrationException">Another one works on that guest of the host, or writes that image.</exception>
+    public void Add(MigrationSpec spec, PlaceKind kind, DateTimeOffset now)
     {
         if (Find(spec.Id) is not null)
             return;
-        foreach (var other in _running.Concat(_queued))
-        {
-            if (other.Request.Guest == spec.Request.Guest)
-            {
-                throw new MigrationException(FailureReason.GuestBusy,
-                    $"Migration {other.Id} works on guest {spec.Request.Guest} already. Wait for it, or 'distmigrate cancel {other.Id}'.");
-            }
 
-            if (other.Request.ImagePath == spec.Request.ImagePath && (other.Request.Kind == MigrationKind.Save || spec.Request.Kind == MigrationKind.Save))
-            {
-                throw new MigrationException(FailureReason.ImageBusy,
-                    $"Migration {other.Id} (guest {other.Request.Guest}) uses {spec.Request.ImagePath} already. Wait for it, or choose another image.");
-            }
-        }
-
-        _queued.Add(spec);
+        // A storage serves many hosts, whose guests may have the same names; an image's lock is beside it.
+        if (kind != PlaceKind.Storage)
+            CheckFree(spec.Request);
+        _places.Add(new Place(spec, kind, IsHeld: false, now));
     }
 
-    /// <summary>Moves the next one to the running, where the limit allows.</summary>
-    public MigrationSpec? StartNext(int maxRunning)
+    /// <summary>Gives free places to those that wait, where the limits allow. A parked one takes none; when it goes on, more than the limit
+    /// may run for a while.</summary>
+    /// <param name="limitOf">Places of a kind.</param>
+    /// <param name="now">The time.</param>
+    /// <returns>The migrations that hold a place from now on, oldest first.</returns>
+    public IReadOnlyList<MigrationSpec> Admit(Func<PlaceKind, int> limitOf, DateTimeOffset now)
     {
-        if (_queued.Count == 0 || _running.Count >= maxRunning)
-            return null;
-        var next = _queued[0];
-        _queued.RemoveAt(0);
-        _running.Add(next);
-        return next;
+        List<MigrationSpec> admitted = [];
+        var inUse = _places.Where(place => place is { IsHeld: true, IsParked: false }).CountBy(place => place.Kind).ToDictionary();
+        for (var i = 0; i < _places.Count; i++)
+        {
+            var place = _places[i];
+            var used = inUse.GetValueOrDefault(place.Kind);
+            if (place.IsHeld || used >= limitOf(place.Kind))
+                continue;
+            inUse[place.Kind] = used + 1;
+            _places[i] = place with { IsHeld = true, Since = now };
+            admitted.Add(place.Spec);
+        }
+
+        return admitted;
+    }
+
+    /// <summary>Says whether a migration leaves its place to others.</summary>
+    public void Park(string id, bool isParked)
+    {
+        if (_places.FindIndex(place => place.Spec.Id == id) is >= 0 and var index)
+            _places[index] = _places[index] with { IsParked = isParked };
     }
 
     /// <summary>Takes a migration out.</summary>
-    /// <returns>Whether it was there.</returns>
-    public bool Remove(string id) => _running.RemoveAll(spec => spec.Id == id) + _queued.RemoveAll(spec => spec.Id == id) > 0;
+    /// <returns>Where it stood, for <see cref="PutBack"/>; -1 when it was not there.</returns>
+    public int Remove(string id)
+    {
+        var index = _places.FindIndex(place => place.Spec.Id == id);
+        if (index >= 0)
+            _places.RemoveAt(index);
+        return index;
+    }
 
-    /// <summary>Puts one back that was taken out of those that wait.</summary>
-    public void PutBack(MigrationSpec spec, int position) => _queued.Insert(Math.Min(position - 1, _queued.Count), spec);
+    /// <summary>Puts one back that was taken out just now.</summary>
+    public void PutBack(Place place, int index) => _places.Insert(index, place);
 
-    /// <summary>Its position, 1 for the next to start; 0 when it does not wait.</summary>
-    public int PositionOf(string id) => _queued.FindIndex(spec => spec.Id == id) + 1;
+    /// <summary>Its position among those that wait for the same kind of place, 1 for the next; 0 when it does not wait.</summary>
+    public int PositionOf(string id) => Find(id) is { IsHeld: false } place
+        ? _places.TakeWhile(other => other != place).Count(other => other.Kind == place.Kind && !other.IsHeld) + 1
+        : 0;
 
-    /// <summary>A migration that runs or waits.</summary>
-    public MigrationSpec? Find(string id) => _running.Concat(_queued).FirstOrDefault(spec => spec.Id == id);
+    /// <summary>A migration that holds a place or waits for one.</summary>
+    public Place? Find(string id) => _places.Find(place => place.Spec.Id == id);
+
+    /// <summary>All of them as others see them: those that hold a place first.</summary>
+    public IReadOnlyList<QueueEntry> List()
+    {
+        var waiting = new Dictionary<PlaceKind, int>();
+        return
+        [
+            .. _places.OrderByDescending(place => place.IsHeld).Select(place => new QueueEntry(
+                place.Spec.Id, place.Spec.Request.Guest, place.Spec.Request.Kind, place.Spec.Host, place.Spec.Storage, place.Kind,
+                place.IsHeld ? 0 : waiting[place.Kind] = waiting.GetValueOrDefault(place.Kind) + 1, place.IsParked, place.Since)),
+        ];
+    }
+
+    private void CheckFree(MigrationRequest request)
+    {
+        foreach (var (id, _, _, other, _) in _places.Select(place => place.Spec))
+        {
+            if (other.Guest == request.Guest)
+            {
+                throw new MigrationException(FailureReason.GuestBusy,
+                    $"Migration {id} works on guest {request.Guest} already. Wait for it, or 'distmigrate cancel {id}'.");
+            }
+
+            if (other.ImagePath == request.ImagePath && (other.Kind != MigrationKind.Restore || request.Kind != MigrationKind.Restore))
+            {
+                throw new MigrationException(FailureReason.ImageBusy,
+                    $"Migration {id} (guest {other.Guest}) uses {request.ImagePath} already. Wait for it, or choose another image.");
+            }
+        }
+    }
 }

@@ -26,11 +26,13 @@ public static class GrainServices
         silo.Services.AddSingleton(services => new StopRecords(
             Path.Combine(services.GetRequiredService<IOptions<HostOptions>>().Value.StateFolder, "stopped"),
             services.GetRequiredService<TimeProvider>()));
+        silo.Services.AddSingleton(services => new LoadRecords(Path.Combine(services.GetRequiredService<IOptions<HostOptions>>().Value.StateFolder, "loads")));
         silo.Services.AddSingleton<ClusterView>();
         silo.Services.AddHostedService(services => services.GetRequiredService<ClusterView>());
         silo.Services.AddSingleton<HostedMigrations>();
         silo.Services.AddHostedService(services => services.GetRequiredService<HostedMigrations>());
         silo.Services.AddSingleton<MigrationMetrics>();
+        silo.Services.AddHostedService<LoadSupervisor>();
         silo.Services.AddSingleton<MigrationSupervisor>();
         silo.Services.AddHostedService(services => services.GetRequiredService<MigrationSupervisor>());
         return silo;

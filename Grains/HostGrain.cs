@@ -9,16 +9,19 @@ namespace DistMigrate.Grains;
 
 /// <inheritdoc cref="IHostGrain"/>
 [HostPinned, GrainType("distmigrate.host")]
-internal sealed partial class HostGrain(
+internal sealed class HostGrain(
     [PersistentState("host", StorageNames.Migrations)] IPersistentState<AdmissionQueue> queue,
     IOptions<HostOptions> options,
+    IGrainFactory grains,
     TimeProvider time,
     ILogger<HostGrain> logger) : Grain, IHostGrain
 {
     private readonly HostOptions _options = options.Value;
     private readonly StorageSpaces _spaces = new(options.Value.StorageRoots, time);
+    private readonly KnownGuests _guests = new(options.Value.Guests, options.Value.GuestFolder, time);
 
-    private AdmissionQueue Queue => queue.State;
+    private readonly PlaceRegister _places = new(
+        queue, kind => kind == PlaceKind.Outgoing ? options.Value.MaxOutgoing : options.Value.MaxIncoming, options.Value.Name, grains, time, logger);
 
     /// <summary>How long storage may take to tell what is left over: a client waits ten seconds for an answer.</summary>
     private static readonly TimeSpan StorageLimit = TimeSpan.FromSeconds(8);
@@ -29,28 +32,23 @@ internal sealed partial class HostGrain(
     /// <summary>The call to storage under way, one at a time: each may take a thread for good.</summary>
     private Task _storageCall = Task.CompletedTask;
 
-    /// <summary>Those that wait for storage or a person: they take no place, so that one bad storage does not stop the others' migrations.
-    /// When they go on, more than the limit may run for a while.</summary>
-    private readonly HashSet<string> _parked = [];
-
-    /// <summary>How often the queue is compared with what the coordinators say.</summary>
-    private static readonly TimeSpan ReconcileEvery = TimeSpan.FromSeconds(2);
-
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
-        this.RegisterGrainTimer(ReconcileAsync, new GrainTimerCreationOptions { DueTime = TimeSpan.Zero, Period = ReconcileEvery });
+        this.RegisterGrainTimer(
+            _ => _places.ReconcileAsync(), new GrainTimerCreationOptions { DueTime = TimeSpan.Zero, Period = PlaceRegister.ReconcileEvery });
         return Task.CompletedTask;
     }
 
     public async Task<MigrationSpec> Submit(MigrationRequest request, string id)
     {
         GrainKeys.CheckName("migration", id);
-        if (Queue.Find(id) is { } known)
+        if (_places.Find(id) is { } known)
             return known;
-        request = Check(request);
+        request = await CheckAsync(request, id);
         request = request with { ImagePath = await StorageRoots.ResolveAsync(_options.StorageRoots, request.ImagePath, time) };
-        var spec = new MigrationSpec(id, _options.Name, time.GetUtcNow(), request);
-        Queue.Add(spec);
+        var storage = await StorageRoots.RootOfAsync(_options.StorageRoots, request.ImagePath, time);
+        var spec = new MigrationSpec(id, _options.Name, time.GetUtcNow(), request, storage);
+        _places.Add(spec, KindOf(spec));
         try
         {
             await Catalog(id).Record(new MigrationSummary(spec, MigrationPhase.Queued, FailureReason.None, spec.Submitted));
@@ -59,93 +57,42 @@ internal sealed partial class HostGrain(
         catch
         {
             // A submission that nobody recorded must not hold a place; the same id may be submitted again.
-            Queue.Remove(id);
+            _places.Remove(id);
             throw;
         }
 
-        await DispatchAsync();
+        await _places.DispatchAsync();
         return spec;
     }
 
+    public Task<int> Reserve(MigrationSpec spec) => _places.ReserveAsync(spec, KindOf(spec));
+
     public async Task Ended(string migrationId)
     {
-        if (Queue.Remove(migrationId))
-            await DispatchAsync();
+        if (_places.Remove(migrationId))
+            await _places.DispatchAsync();
     }
 
-    public async Task<bool> Withdraw(string migrationId)
-    {
-        var position = Queue.PositionOf(migrationId);
-        if (position == 0)
-            return false;
-        var spec = Queue.Queued[position - 1];
-        Queue.Remove(migrationId);
-        try
-        {
-            await queue.RememberAsync();
-            return true;
-        }
-        catch
-        {
-            // It waits until it is remembered that it does not.
-            Queue.PutBack(spec, position);
-            throw;
-        }
-    }
+    public Task<bool> Withdraw(string migrationId) => _places.WithdrawAsync(migrationId);
 
     public async Task<HostStatus> GetStatus() => new(
         _options.Name,
         typeof(HostGrain).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "",
-        [.. Queue.Running.Select(spec => spec.Id)], [.. Queue.Queued.Select(spec => spec.Id)],
-        [.. _options.Guests.Keys.Order(StringComparer.Ordinal)], _options.StorageRoots, [.. (await _spaces.AskAsync()).Select(space => new StorageSpace(space.Path, space.FreeBytes, space.TotalBytes))]);
+        _places.Entries, _options.MaxOutgoing, _options.MaxIncoming,
+        await _guests.ListAsync(), _options.StorageRoots,
+        [.. (await _spaces.AskAsync()).Select(space => new StorageSpace(space.Path, space.FreeBytes, space.TotalBytes))],
+        HostMemory.ReadAvailable());
 
     public Task<IReadOnlyList<Leftover>> FindLeftovers() => AskStorageAsync((leftovers, limit) => leftovers.FindAsync(limit));
 
     public Task<IReadOnlyList<Leftover>> RemoveLeftovers(IReadOnlyList<string> paths) =>
         AskStorageAsync((leftovers, limit) => leftovers.RemoveAsync(paths, limit));
 
-    public Task<int> GetQueuePosition(string migrationId) => Task.FromResult(Queue.PositionOf(migrationId));
+    public Task<int> GetQueuePosition(string migrationId) => Task.FromResult(_places.PositionOf(migrationId));
 
-    /// <summary>Starts what the limit allows. The queue is written first: what was started twice starts once.</summary>
-    private async Task DispatchAsync()
-    {
-        List<MigrationSpec> started = [];
-        while (Queue.StartNext(_options.MaxRunning + _parked.Count) is { } next)
-            started.Add(next);
-        await queue.RememberAsync();
-        foreach (var spec in started)
-            await Migration(spec.Id).Start();
-    }
-
-    /// <summary>Sets right what the loss of a silo or of a message left: ended migrations free their place, admitted ones start.</summary>
-    private async Task ReconcileAsync(CancellationToken cancellationToken)
-    {
-        var freed = false;
-        _parked.IntersectWith(Queue.Running.Select(spec => spec.Id));
-        foreach (var spec in Queue.Running.ToArray())
-        {
-            try
-            {
-                var status = await Migration(spec.Id).GetStatus();
-                if (status.Phase.IsEnd())
-                    freed |= Queue.Remove(spec.Id);
-                else if (status.Phase == MigrationPhase.Queued)
-                    await Migration(spec.Id).Start();
-                if (status.Phase is MigrationPhase.Paused or MigrationPhase.NeedsAttention)
-                    _parked.Add(spec.Id);
-                else
-                    _parked.Remove(spec.Id);
-            }
-            catch (Exception e) when (e is OrleansException or TimeoutException or MigrationException)
-            {
-                // The next round asks again; the others are not to wait for this one.
-                LogNoAnswer(logger, spec.Id, e);
-            }
-        }
-
-        if (freed || Queue.Queued.Count > 0)
-            await DispatchAsync();
-    }
+    /// <summary>A move that another host started comes here, and so does a restore.</summary>
+    private PlaceKind KindOf(MigrationSpec spec) =>
+        spec.Host == _options.Name && spec.Request.Kind != MigrationKind.Restore ? PlaceKind.Outgoing : PlaceKind.Incoming;
 
     private async Task<IReadOnlyList<Leftover>> AskStorageAsync(Func<Leftovers, CancellationToken, Task<IReadOnlyList<LeftoverFile>>> call)
     {
@@ -174,7 +121,7 @@ internal sealed partial class HostGrain(
     {
         var shards = await Task.WhenAll(Enumerable.Range(0, CatalogShards.Count).Select(shard => GrainFactory.GetGrain<ICatalogGrain>(shard).List()));
         var saves = shards.SelectMany(shard => shard)
-            .Where(migration => migration.Spec.Request.Kind == MigrationKind.Save)
+            .Where(migration => migration.Spec.Request.Kind is MigrationKind.Save or MigrationKind.Move)
             .Select(migration => new KnownSave(
                 migration.Spec.Id, migration.Spec.Request.Guest, migration.Spec.Request.ImagePath, migration.Phase.ToName(), !migration.Phase.IsEnd()));
         return await call(new Leftovers(_options.StorageRoots, [.. saves]), cancellationToken);
@@ -184,19 +131,37 @@ internal sealed partial class HostGrain(
 
     private ICatalogGrain Catalog(string id) => GrainFactory.GetGrain<ICatalogGrain>(CatalogShards.ShardOf(id));
 
-    private MigrationRequest Check(MigrationRequest request)
+    private async Task<MigrationRequest> CheckAsync(MigrationRequest request, string id)
     {
         GrainKeys.CheckName("guest", request.Guest);
-        var qmpPath = request.QmpPath ?? _options.Guests.GetValueOrDefault(request.Guest)
+        if (request is { Kind: MigrationKind.Restore, QmpPath: null })
+            return Check(request, request.Restore);
+        var qmpPath = request.QmpPath ?? await _guests.FindAsync(request.Guest)
             ?? throw new MigrationException(FailureReason.NotFound,
-                $"Host {_options.Name} knows no guest {request.Guest}. Name its monitor socket with --qmp, or add it to the silo's configuration (Guests).");
+                $"Host {_options.Name} knows no guest {request.Guest}. Name its monitor socket with --qmp, add it to the silo's configuration (Guests), or put its socket into {_options.GuestFolder} as {request.Guest}{KnownGuests.Suffix}.");
         if (!Path.IsPathFullyQualified(qmpPath))
             throw new MigrationException(FailureReason.InvalidRequest, $"The monitor path '{qmpPath}' is not absolute. Give it from the root on.");
-        if (request.Kind == MigrationKind.Save)
+        request = request with { QmpPath = qmpPath };
+        if (request.Kind is MigrationKind.Save or MigrationKind.Move)
             Check(request.Save ?? throw new MigrationException(FailureReason.InvalidRequest, "A save needs its options."));
-        else if (request.Restore is not { Channels: >= 0 and <= 64 })
-            throw new MigrationException(FailureReason.InvalidRequest, "The number of channels is 0 to 64.");
-        return request with { QmpPath = qmpPath };
+        if (request.Kind is MigrationKind.Restore or MigrationKind.Move)
+            Check(request, request.Restore);
+        return request.Kind == MigrationKind.Move ? CheckMove(request, id) : request;
+    }
+
+    private static MigrationRequest Check(MigrationRequest request, RestoreOptions? restore) => restore is { Channels: >= 0 and <= 64 }
+        ? request
+        : throw new MigrationException(FailureReason.InvalidRequest, "The number of channels is 0 to 64.");
+
+    private MigrationRequest CheckMove(MigrationRequest request, string id)
+    {
+        var move = request.Move ?? throw new MigrationException(FailureReason.InvalidRequest, "A move needs its options.");
+        GrainKeys.CheckName("host", move.Target);
+        if (move.Target == _options.Name)
+            throw new MigrationException(FailureReason.InvalidRequest, $"Guest {request.Guest} is on host {_options.Name} already. Name another host to move it to.");
+        if (move.TargetQmpPath is { } path && !Path.IsPathFullyQualified(path))
+            throw new MigrationException(FailureReason.InvalidRequest, $"The monitor path '{path}' is not absolute. Give it from the root on.");
+        return request.ImagePath.Length > 0 ? request : request with { ImagePath = Path.Combine(_options.StorageRoots[0], $"{request.Guest}.{id}.img") };
     }
 
     private static void Check(SaveOptions save)
@@ -208,7 +173,4 @@ internal sealed partial class HostGrain(
         if (save.MaxDowntime is { } downtime && (downtime < TimeSpan.Zero || downtime > MostDowntime))
             throw new MigrationException(FailureReason.InvalidRequest, $"The downtime that a fault may cost is at most {MostDowntime.TotalHours:0} hour.");
     }
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Migration {Id} does not tell how it stands; it is asked again")]
-    private static partial void LogNoAnswer(ILogger logger, string id, Exception exception);
 }

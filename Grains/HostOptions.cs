@@ -23,9 +23,34 @@ public sealed class HostOptions
     /// <summary>Guests by name, with the path of their monitor socket.</summary>
     public IReadOnlyDictionary<string, string> Guests { get; set; } = new Dictionary<string, string>();
 
-    /// <summary>Migrations that run at the same time; more wait in the queue.</summary>
+    /// <summary>A folder of monitor sockets, each <c>NAME.qmp</c> that of guest NAME; guests launched here get theirs there.</summary>
+    /// <value><c>guests</c> in the runtime folder by default. Two silos of one machine need two.</value>
+    public string GuestFolder { get; set; } = "";
+
+    /// <summary>The QEMU program of guests that are launched here; empty: that of the source or definition.</summary>
+    public string LaunchProgram { get; set; } = "";
+
+    /// <summary>Where files of the RAM of launched guests are made.</summary>
+    public string MemoryFolder { get; set; } = "/dev/shm";
+
+    /// <summary>QEMU's argument lists by guest. The first one is the program unless it begins with a dash.</summary>
+    public IReadOnlyDictionary<string, IReadOnlyList<string>> Definitions { get; set; } = new Dictionary<string, IReadOnlyList<string>>();
+
+    /// <summary>How QEMUs are launched here.</summary>
+    internal LaunchPlace Launch => new(GuestFolder, MemoryFolder, LaunchProgram.Length > 0 ? LaunchProgram : null, Definitions);
+
+    /// <summary>Saves, and moves from here, that run at the same time; more wait in the queue.</summary>
     /// <value>2 by default: each one alone can fill a disk.</value>
-    public int MaxRunning { get; set; } = 2;
+    public int MaxOutgoing { get; set; } = 2;
+
+    /// <summary>Restores, and moves to here, that run at the same time; more wait in the queue.</summary>
+    /// <value>2 by default.</value>
+    public int MaxIncoming { get; set; } = 2;
+
+    /// <summary>Migrations of the cluster that use one storage root at the same time. Every silo has the same setting, since any of them may
+    /// be the one that decides.</summary>
+    /// <value>4 by default.</value>
+    public int MaxPerStorage { get; set; } = 4;
 
     /// <summary>Writer threads of a save that does not ask for a number.</summary>
     /// <value>4 by default, measured: fewer leave the disk idle, more gain nothing.</value>
@@ -34,6 +59,10 @@ public sealed class HostOptions
     /// <summary>How long a fault of the storage may keep a guest stopped while calls are tried again.</summary>
     /// <value>10 s by default: longer than a network file system takes to find its server again after a short stall.</value>
     public TimeSpan MaxDowntime { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long the target of a move may not answer before the guest is given back to its source.</summary>
+    /// <value>10 s by default: a silo that was killed is back sooner.</value>
+    public TimeSpan TargetPatience { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>How long calls to the storage may not return before a migration whose guest runs is paused.</summary>
     public TimeSpan StallTimeout { get; set; } = TimeSpan.FromSeconds(30);

@@ -12,7 +12,8 @@ namespace DistMigrate.Grains;
 /// The saves and restores that this silo works on. Grains are their control surface only: Orleans may end and restart an activation
 /// at any time, and the progress must not go with it.
 /// </summary>
-internal sealed partial class HostedMigrations(IOptions<HostOptions> options, StopRecords stops, TimeProvider time, ILogger<HostedMigrations> logger) : IHostedService
+internal sealed partial class HostedMigrations(
+    IOptions<HostOptions> options, StopRecords stops, LoadRecords loads, TimeProvider time, ILogger<HostedMigrations> logger) : IHostedService
 {
     private readonly ConcurrentDictionary<string, HostedSave> _saves = new();
     private readonly ConcurrentDictionary<string, HostedLoad> _loads = new();
@@ -37,12 +38,20 @@ internal sealed partial class HostedMigrations(IOptions<HostOptions> options, St
 
     /// <summary>The restore of a spec, set up at the first call.</summary>
     public HostedLoad GetOrAddLoad(MigrationSpec spec) =>
-        _loads.GetOrAdd(spec.Id, _ => new HostedLoad(new LoadAttempt(PlanLoad(spec), _options.RuntimeFolder, time), time, logger));
+        _loads.GetOrAdd(spec.Id, _ => new HostedLoad(NewLoad(spec), _options.Name, time, logger));
+
+    /// <summary>A load of a spec that nobody asks for any longer.</summary>
+    public LoadAttempt NewLoad(MigrationSpec spec) => new(PlanLoad(spec), loads, _options.RuntimeFolder, time);
 
     /// <summary>Settles what a silo that has ended left of a save: the guest gets its run state back, unless the image is published.
     /// What was saved is kept.</summary>
     public async Task<HostReply> SettleSaveAsync(MigrationSpec spec) =>
-        HostReply.Unknown with { Step = HostStep.Done, IsPublished = await Stops.SettleAsync(spec.Id, CancellationToken.None) };
+        HostReply.Unknown with
+        {
+            Step = HostStep.Done,
+            IsPublished = await Stops.SettleAsync(spec.Id, CancellationToken.None),
+            WasRunning = Stops.WasRunning(spec.Id),
+        };
 
     /// <summary>Settles it, and removes what was saved unless it is published.</summary>
     public async Task<HostReply> RemoveSaveAsync(MigrationSpec spec)
@@ -63,6 +72,12 @@ internal sealed partial class HostedMigrations(IOptions<HostOptions> options, St
 
     /// <summary>Forgets a restore whose outcome is recorded.</summary>
     public async Task ForgetLoadAsync(string migration)
+    {
+        loads.Forget(migration);
+        await DropLoadAsync(migration);
+    }
+
+    private async Task DropLoadAsync(string migration)
     {
         if (_loads.TryRemove(migration, out var load))
             await load.DisposeAsync();
@@ -89,7 +104,7 @@ internal sealed partial class HostedMigrations(IOptions<HostOptions> options, St
         }
 
         foreach (var migration in _loads.Keys)
-            await ForgetLoadAsync(migration);
+            await DropLoadAsync(migration);
     }
 
     private SavePlan PlanSave(MigrationSpec spec)
@@ -98,10 +113,11 @@ internal sealed partial class HostedMigrations(IOptions<HostOptions> options, St
         return new SavePlan(
             spec.Id, spec.Host, spec.Request.Guest, spec.Request.QmpPath!, spec.Request.ImagePath,
             save.Overwrite,
-            save.After switch
+            (spec.Request.Kind, save.After) switch
             {
-                AfterSave.Run => AfterPublication.Run,
-                AfterSave.Quit => AfterPublication.Quit,
+                (MigrationKind.Move, _) => AfterPublication.HandOver,
+                (_, AfterSave.Run) => AfterPublication.Run,
+                (_, AfterSave.Quit) => AfterPublication.Quit,
                 _ => AfterPublication.Pause,
             },
             new WriterOptions
@@ -120,15 +136,18 @@ internal sealed partial class HostedMigrations(IOptions<HostOptions> options, St
                     _ => DirectIoChoice.Auto,
                 },
             },
+            _options.Launch.FolderOf(spec.Request.Guest),
             JsonSerializer.Serialize(spec));
     }
 
-    private static LoadPlan PlanLoad(MigrationSpec spec)
+    private LoadPlan PlanLoad(MigrationSpec spec)
     {
         var restore = spec.Request.Restore ?? new RestoreOptions();
+        var move = spec.Request.Move;
         return new LoadPlan(
-            spec.Id, spec.Host, spec.Request.Guest, spec.Request.QmpPath!, spec.Request.ImagePath,
-            restore.Channels, restore.DirectIo == DirectIo.On && restore.Channels > 0, restore.IgnoreClaim, restore.Paused, restore.IgnoreMismatch);
+            spec.Id, _options.Name, spec.Request.Guest, move is null ? spec.Request.QmpPath : move.TargetQmpPath, spec.Request.ImagePath,
+            restore.Channels, restore.DirectIo == DirectIo.On && restore.Channels > 0, restore.IgnoreClaim, restore.Paused, restore.IgnoreMismatch,
+            move is not null, _options.Launch);
     }
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Guest {Guest} could not be given its run state back at the end of the silo (migration {Id})")]

@@ -1,4 +1,6 @@
+using System.Text.Json;
 using DistMigrate.Contracts;
+using DistMigrate.Guests;
 using DistMigrate.Transfer;
 using Microsoft.Extensions.Logging;
 
@@ -10,6 +12,7 @@ internal sealed class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimePr
     /// <summary>How long an abort waits for a step that hangs in storage.</summary>
     private static readonly TimeSpan StuckLimit = TimeSpan.FromSeconds(5);
 
+    private readonly Guid _probe = Guid.NewGuid();
     private int _suspended;
 
     public MigrationSpec Spec { get; } = spec;
@@ -30,7 +33,20 @@ internal sealed class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimePr
 
     public HostReply Reply(HostStep step, MigrationException? failure = null) => new(
         step, failure?.Reason ?? FailureReason.None, failure?.Message ?? "", Attempt.RamBlocks, Attempt.OtherBytes, Attempt.Downtime,
-        Attempt.GuestState, Attempt.Notes, Attempt.IsPublished, TroubleOf(Attempt.Fault), Attempt.TokenInForce);
+        Attempt.GuestState, Attempt.Notes, Attempt.IsPublished, TroubleOf(Attempt.Fault), Attempt.TokenInForce, Attempt.WasRunning);
+
+    /// <summary>Asks the guest what the target of a move has to know, once for each attempt number, and tells it.</summary>
+    public async Task<HostReply> ExamineAsync(HostCommand command)
+    {
+        var reply = await RunAsync($"examine {command.Attempt}", cancellation => Attempt.ExamineAsync(_probe, cancellation), command.Slice);
+        return reply.Step == HostStep.Done && Attempt.Facts is { } facts
+            ? reply with
+            {
+                Source = new SourceReport(
+                    JsonSerializer.Serialize(facts.Description, GuestDescriptionJson.Default.GuestDescription), facts.Arguments, facts.WorkingFolder, facts.RamBytes, _probe),
+            }
+            : reply;
+    }
 
     /// <summary>Interrupts the attempt, once for each attempt number: nothing of it goes on, the guest gets its run state back, the
     /// work done is kept. The steps may be asked for again afterwards.</summary>

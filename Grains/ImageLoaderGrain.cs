@@ -9,22 +9,13 @@ internal sealed class ImageLoaderGrain(HostedMigrations migrations) : Grain, IIm
 {
     private string Migration => GrainKeys.ParseOnHost(this.GetPrimaryKeyString()).Migration;
 
-    public async Task<HostReply> Load(HostCommand command)
-    {
-        var load = migrations.GetOrAddLoad(command.Spec);
-        load.Gate.Obey(command.Token);
-        var (step, failure) = await load.Steps.RunAsync(nameof(Load), load.Attempt.LoadAsync, command.Slice);
-        return load.Reply(step, failure);
-    }
+    public Task<HostReply> Prepare(HostCommand command) => Obeyed(command).PrepareAsync(command);
 
-    public async Task<HostReply> Abort(HostCommand command)
-    {
-        if (migrations.FindLoad(Migration) is not { } load)
-            return HostReply.Unknown with { Step = HostStep.Done };
-        load.Gate.Obey(command.Token);
-        await load.Steps.CancelAsync(except: null, command.Slice);
-        return load.Reply(HostStep.Done);
-    }
+    public Task<HostReply> Load(HostCommand command) => Obeyed(command).LoadAsync(command);
+
+    public Task<HostReply> Run(HostCommand command) => Obeyed(command).RunAsync(command);
+
+    public Task<HostReply> Abort(HostCommand command) => Obeyed(command).AbortAsync(command);
 
     public Task Release(HostCommand command)
     {
@@ -34,4 +25,11 @@ internal sealed class ImageLoaderGrain(HostedMigrations migrations) : Grain, IIm
 
     public Task<HostReply> GetStatus() =>
         Task.FromResult(migrations.FindLoad(Migration)?.Reply(HostStep.Working) ?? HostReply.Unknown);
+
+    private HostedLoad Obeyed(HostCommand command)
+    {
+        var load = migrations.GetOrAddLoad(command.Spec);
+        load.Gate.Obey(command.Token);
+        return load;
+    }
 }

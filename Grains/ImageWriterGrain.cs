@@ -18,6 +18,13 @@ internal sealed class ImageWriterGrain(HostedMigrations migrations) : Grain, IIm
         return save.RunAsync(nameof(Open), cancellation => save.Attempt.OpenAsync(TokenOf(command), cancellation), command.Slice);
     }
 
+    public Task<HostReply> Examine(HostCommand command)
+    {
+        var save = migrations.GetOrAddSave(command.Spec);
+        save.Gate.Obey(command.Token);
+        return save.ExamineAsync(command);
+    }
+
     public Task<HostReply> Resume(HostCommand command)
     {
         var save = migrations.GetOrAddSave(command.Spec);
@@ -35,12 +42,16 @@ internal sealed class ImageWriterGrain(HostedMigrations migrations) : Grain, IIm
 
     public Task<HostReply> Probe(HostCommand command) => Run(command, $"{nameof(Probe)} {command.Attempt}", attempt => _ => attempt.ProbeAsync());
 
-    public Task<HostReply> TreatGuest(HostCommand command)
-    {
-        var save = migrations.GetOrAddSave(command.Spec);
-        save.Gate.Obey(command.Token);
-        return save.RunAsync($"{nameof(TreatGuest)} {command.Attempt}", save.Attempt.TreatGuestAsync, command.Slice);
-    }
+    public Task<HostReply> TreatGuest(HostCommand command) =>
+        RunPublished(command, nameof(TreatGuest), (attempt, cancellation) => attempt.TreatGuestAsync(cancellation));
+
+    public Task<HostReply> TakeBack(HostCommand command) =>
+        RunPublished(command, nameof(TakeBack), (attempt, cancellation) => attempt.TakeBackAsync(command.IsForced, cancellation));
+
+    public Task<HostReply> EndSource(HostCommand command) =>
+        RunPublished(command, nameof(EndSource), (attempt, cancellation) => attempt.EndSourceAsync(cancellation));
+
+    public Task<HostReply> RemoveImage(HostCommand command) => RunPublished(command, nameof(RemoveImage), (attempt, _) => attempt.RemoveImageAsync());
 
     public Task<HostReply> StopGuest(HostCommand command) => Run(command, nameof(StopGuest), attempt => attempt.StopGuestAsync);
 
@@ -68,6 +79,14 @@ internal sealed class ImageWriterGrain(HostedMigrations migrations) : Grain, IIm
     public Task<HostReply> GetStatus() => Task.FromResult(Find()?.Reply(HostStep.Working) ?? HostReply.Unknown);
 
     private static JournalToken TokenOf(HostCommand command) => new(command.Token.Number, command.Token.Id);
+
+    /// <summary>Runs a step that also a silo can do which did not publish the image: once for each attempt number.</summary>
+    private Task<HostReply> RunPublished(HostCommand command, string step, Func<SaveAttempt, CancellationToken, Task> work)
+    {
+        var save = migrations.GetOrAddSave(command.Spec);
+        save.Gate.Obey(command.Token);
+        return save.RunAsync($"{step} {command.Attempt}", cancellation => work(save.Attempt, cancellation), command.Slice);
+    }
 
     private HostedSave? Find() => migrations.FindSave(Migration);
 

@@ -13,7 +13,8 @@ internal sealed partial class MigrationGrain
 
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(30);
 
-    private static bool IsCancellable(MigrationStep step) => IsSuspendable(step) || step is MigrationStep.Open or MigrationStep.Load or MigrationStep.Paused;
+    private static bool IsCancellable(MigrationStep step) => IsSuspendable(step)
+        || step is MigrationStep.Reserve or MigrationStep.Prepare or MigrationStep.Open or MigrationStep.Load or MigrationStep.Paused;
 
     private static bool IsSuspendable(MigrationStep step) => step is MigrationStep.Stop or MigrationStep.Sync or MigrationStep.Copy
         or MigrationStep.DeviceState or MigrationStep.HandOver or MigrationStep.Publish or MigrationStep.Resume;
@@ -22,7 +23,10 @@ internal sealed partial class MigrationGrain
     private async Task FailAsync(FailureReason reason, string message)
     {
         var keeps = IsSuspendable(State.Step) || (State.Step == MigrationStep.Open && reason == FailureReason.SiloRestarted);
-        if (Spec.Request.Kind != MigrationKind.Save || !keeps || !FailureTranslation.IsResumable(reason))
+
+        // A silo that was told dead and hangs holds guest and image until it has ended; what was saved is not given up for that.
+        var isHeld = State.Step == MigrationStep.Resume && reason is (FailureReason.NotQmp or FailureReason.GuestBusy or FailureReason.ImageBusy);
+        if (!HasSource || !keeps || !(isHeld || FailureTranslation.IsResumable(reason)))
         {
             await BeginAbortAsync(reason, message);
             return;
@@ -35,6 +39,12 @@ internal sealed partial class MigrationGrain
 
     private async Task BeginAbortAsync(FailureReason reason, string message)
     {
+        if (State.Published is not null)
+        {
+            await BeginGiveBackAsync(reason, message);
+            return;
+        }
+
         State.Reason = reason;
         await EnterAsync(MigrationStep.Abort, reason == FailureReason.Cancelled ? MigrationPhase.Cancelling : State.Phase, message);
     }
@@ -48,7 +58,7 @@ internal sealed partial class MigrationGrain
         if (reply.IsPublished)
         {
             State.Reason = FailureReason.None;
-            await EnterAsync(MigrationStep.TreatGuest, MigrationPhase.Device, "The image is published.");
+            await EnterPublishedAsync();
             return;
         }
 

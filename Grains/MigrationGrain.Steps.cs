@@ -22,6 +22,12 @@ internal sealed partial class MigrationGrain
 
         switch (State.Step)
         {
+            case MigrationStep.Reserve:
+                await ReserveAsync();
+                break;
+            case MigrationStep.Prepare:
+                await PrepareAsync();
+                break;
             case MigrationStep.Open:
                 await OpenAsync();
                 break;
@@ -53,13 +59,13 @@ internal sealed partial class MigrationGrain
                 break;
             case MigrationStep.Publish:
                 if (await DoneAsync(Writer.Publish(HostCommand())))
-                    await EnterAsync(MigrationStep.TreatGuest, MigrationPhase.Device, "The image is published.");
+                    await EnterPublishedAsync();
                 break;
             case MigrationStep.TreatGuest:
                 await TreatGuestAsync();
                 break;
             case MigrationStep.NeedsAttention:
-                await AttendAsync();
+                await (IsMove ? AttendMoveAsync() : AttendAsync());
                 break;
             case MigrationStep.Suspend:
                 await SuspendAsync();
@@ -77,8 +83,22 @@ internal sealed partial class MigrationGrain
 
                 break;
             case MigrationStep.Load:
-                if (await DoneAsync(Loader.Load(HostCommand())))
-                    await EndAsync(MigrationPhase.Completed, FailureReason.None, LoadedMessage());
+                await LoadAsync();
+                break;
+            case MigrationStep.Run:
+                await RunGuestAsync();
+                break;
+            case MigrationStep.EndSource:
+                await EndSourceAsync();
+                break;
+            case MigrationStep.EndTarget:
+                await EndTargetAsync();
+                break;
+            case MigrationStep.TakeBack:
+                await TakeBackAsync();
+                break;
+            case MigrationStep.RemoveImage:
+                await RemoveImageAsync();
                 break;
             case MigrationStep.Abort:
                 await AbortAsync();
@@ -147,12 +167,19 @@ internal sealed partial class MigrationGrain
 
     private async Task AbortAsync()
     {
-        if (Spec.Request.Kind == MigrationKind.Save)
+        if (HasSource)
         {
             var reply = await Writer.Abort(HostCommand());
             Take(reply);
             if (reply.Step == HostStep.Working)
                 return;
+            if (reply.IsPublished && IsMove)
+            {
+                State.Published = time.GetUtcNow();
+                await BeginGiveBackAsync(State.Reason, State.Message);
+                return;
+            }
+
             if (reply.IsPublished)
             {
                 State.Reason = FailureReason.None;
@@ -165,10 +192,9 @@ internal sealed partial class MigrationGrain
             if (reply.Step == HostStep.Failed)
                 State.Notes = [.. State.Notes, reply.Message];
         }
-        else
-        {
-            await Loader.Abort(HostCommand());
-        }
+
+        if (HasTarget && await AskTargetAsync(loader => loader.Abort(HostCommand())) is not { Step: not HostStep.Working })
+            return;
 
         var phase = State.Reason == FailureReason.Cancelled ? MigrationPhase.Cancelled : MigrationPhase.Failed;
         await EndAsync(phase, State.Reason, State.Message);
@@ -177,11 +203,13 @@ internal sealed partial class MigrationGrain
     private async Task ReleaseAsync()
     {
         await RecordAsync();
-        if (Spec.Request.Kind == MigrationKind.Save)
+        if (HasSource)
             await Writer.Release(HostCommand());
-        else
-            await Loader.Release(HostCommand());
+        if (HasTarget)
+            await ReleaseTargetAsync();
         await Host().Ended(Spec.Id);
+        if (Spec.Storage.Length > 0)
+            await GrainFactory.GetGrain<IStorageGrain>(Spec.Storage).Ended(Spec.Id);
         State.Step = MigrationStep.Ended;
         await SaveAsync();
     }
@@ -233,6 +261,7 @@ internal sealed partial class MigrationGrain
         if (reply.RamBlocks.Count > 0)
             State.RamBlocks = reply.RamBlocks;
         State.Downtime = reply.Downtime;
+        State.WasRunning = reply.WasRunning;
         State.GuestState = reply.GuestState;
         State.Notes = reply.Notes;
         _otherBytes = reply.OtherBytes;
@@ -261,6 +290,4 @@ internal sealed partial class MigrationGrain
     }
 
     private string SavedMessage() => $"The image {Spec.Request.ImagePath} is published; the guest is {(State.GuestState.Length > 0 ? State.GuestState : "as it was")}.";
-
-    private string LoadedMessage() => $"QEMU has loaded {Spec.Request.ImagePath}; the guest is {State.GuestState}.";
 }

@@ -1,5 +1,6 @@
 using DistMigrate.Contracts;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 using Orleans.Storage;
 
 namespace DistMigrate.Grains;
@@ -11,6 +12,7 @@ namespace DistMigrate.Grains;
 [GrainType("distmigrate.migration")]
 internal sealed partial class MigrationGrain(
     [PersistentState("migration", StorageNames.Migrations)] IPersistentState<MigrationState> state,
+    IOptions<HostOptions> options,
     TimeProvider time,
     MigrationMetrics metrics,
     ILogger<MigrationGrain> logger) : Grain, IMigrationGrain
@@ -33,9 +35,12 @@ internal sealed partial class MigrationGrain(
     private IGrainTimer? _timer;
     private bool _tookOver;
     private bool _isRemembered = true;
+    private bool _isPaced;
     private bool _cancelRequested;
     private bool _pauseRequested;
     private bool _resumeRequested;
+    private string? _adoptRequested;
+    private int _position;
     private int _probe;
     private long _revision;
     private long _otherBytes;
@@ -48,13 +53,13 @@ internal sealed partial class MigrationGrain(
 
     private IImageWriterGrain Writer => GrainFactory.GetGrain<IImageWriterGrain>(GrainKeys.OnHost(Spec.Host, Spec.Id));
 
-    private IImageLoaderGrain Loader => GrainFactory.GetGrain<IImageLoaderGrain>(GrainKeys.OnHost(Spec.Host, Spec.Id));
+    private IImageLoaderGrain Loader => GrainFactory.GetGrain<IImageLoaderGrain>(GrainKeys.OnHost(Target, Spec.Id));
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
         // A later activation begins above every revision that an earlier one gave out.
         _revision = time.GetUtcNow().UtcTicks;
-        if (State.Step is not (MigrationStep.None or MigrationStep.Queued or MigrationStep.Ended or MigrationStep.NeedsAttention))
+        if (State.Step is not (MigrationStep.None or MigrationStep.Queued or MigrationStep.Ended) && !IsLeftToOperator)
             Run();
         return Task.CompletedTask;
     }
@@ -80,12 +85,8 @@ internal sealed partial class MigrationGrain(
     {
         if (State.Step != MigrationStep.Queued)
             return;
-        State.Started = time.GetUtcNow();
         Run();
-        if (Spec.Request.Kind == MigrationKind.Save)
-            await EnterAsync(MigrationStep.Open, MigrationPhase.Setup, "Examines the guest and the storage.");
-        else
-            await EnterAsync(MigrationStep.Load, MigrationPhase.Restoring, "Checks the image and loads it.");
+        await EnterAsync(MigrationStep.Reserve, MigrationPhase.Queued, "Waits for its turn.");
     }
 
     public Task EnsureRunning()
@@ -113,8 +114,12 @@ internal sealed partial class MigrationGrain(
 
     public async Task<MigrationStatus> Pause()
     {
-        if (Spec.Request.Kind != MigrationKind.Save || State.Step == MigrationStep.Queued)
-            throw new MigrationException(FailureReason.InvalidRequest, "Only a save that has begun can be paused. Cancel this migration instead.");
+        if (!HasSource || State.Step is MigrationStep.Queued or MigrationStep.Reserve || State.Published is not null)
+        {
+            throw new MigrationException(FailureReason.InvalidRequest,
+                "Only a save or move that has begun, and whose image is not yet published, can be paused. Cancel this migration instead.");
+        }
+
         _pauseRequested = !State.Phase.IsEnd();
         _resumeRequested = false;
         Wake();
@@ -131,10 +136,30 @@ internal sealed partial class MigrationGrain(
         return await GetStatus();
     }
 
+    public async Task<MigrationStatus> Adopt(string host)
+    {
+        if (!IsMove || State.Step != MigrationStep.NeedsAttention)
+        {
+            throw new MigrationException(FailureReason.InvalidRequest,
+                $"Migration {Spec.Id} does not wait for a decision who runs its guest (it is {State.Phase.ToName()}), so there is nothing to adopt.");
+        }
+
+        if (host != Spec.Host && host != Target)
+            throw new MigrationException(FailureReason.InvalidRequest, $"This move is from {Spec.Host} to {Target}; {host} is neither of them.");
+        _adoptRequested = host;
+        Wake();
+        return await GetStatus();
+    }
+
     public async Task<MigrationStatus> GetStatus()
     {
         var spec = Spec;
-        var position = State.Step == MigrationStep.Queued ? await QueuePositionAsync(spec.Id) : 0;
+        var position = State.Step switch
+        {
+            MigrationStep.Queued => await QueuePositionAsync(spec.Id),
+            MigrationStep.Reserve => _position,
+            _ => 0,
+        };
         return new MigrationStatus(
             spec, _revision, _cancelRequested && !State.Phase.IsEnd() ? MigrationPhase.Cancelling : State.Phase, State.Reason, State.Message,
             State.Started, State.Ended, State.PhaseSince, position, State.Ram, State.BytesPerSecond, State.Downtime, State.GuestState, State.Notes,
@@ -171,6 +196,9 @@ internal sealed partial class MigrationGrain(
     }
 
     private IHostGrain Host() => GrainFactory.GetGrain<IHostGrain>(Spec.Host);
+
+    /// <summary>Whether nothing happens before the operator says something: a move still asks its target.</summary>
+    private bool IsLeftToOperator => State.Step == MigrationStep.NeedsAttention && !IsMove;
 
     private IRamBlockGrain Block(string name) => GrainFactory.GetGrain<IRamBlockGrain>(GrainKeys.RamBlock(Spec.Host, Spec.Request.Guest, name));
 
@@ -221,15 +249,17 @@ internal sealed partial class MigrationGrain(
                 await StepAsync();
             }
             while (State.Step != step && ++steps < StepsPerTick);
-            if (State.Step is MigrationStep.Ended or MigrationStep.NeedsAttention)
+            if (State.Step == MigrationStep.Ended || IsLeftToOperator)
             {
                 _timer?.Dispose();
                 _timer = null;
             }
-            else
+            else if (!_isPaced)
             {
-                _timer?.Change(State.Step == MigrationStep.Paused ? PausedTick : Next, Next);
+                _timer?.Change(State.Step is MigrationStep.Paused or MigrationStep.Reserve ? PausedTick : Next, Next);
             }
+
+            _isPaced = false;
         }
         catch (MigrationException e) when (e.Reason == FailureReason.Fenced)
         {
@@ -250,7 +280,7 @@ internal sealed partial class MigrationGrain(
             // Another coordinator has written since: Orleans ends this activation.
             throw;
         }
-        catch (Exception e) when (e is OrleansException or TimeoutException || State.Step is MigrationStep.Abort or MigrationStep.Release or MigrationStep.Suspend)
+        catch (Exception e) when (e is OrleansException or TimeoutException || MustSucceed(State.Step))
         {
             LogRetry(logger, this.GetPrimaryKeyString(), State.Step, e);
             await WaitForHostAsync(e.Message);
@@ -261,6 +291,10 @@ internal sealed partial class MigrationGrain(
             await FailAsync(failure.Reason, failure.Message);
         }
     }
+
+    /// <summary>Whether there is no other way than to try a step again: what is decided already is carried out.</summary>
+    private static bool MustSucceed(MigrationStep step) => step is MigrationStep.Abort or MigrationStep.Release or MigrationStep.Suspend
+        or MigrationStep.EndSource or MigrationStep.EndTarget or MigrationStep.TakeBack or MigrationStep.RemoveImage or MigrationStep.NeedsAttention;
 
     private async Task EndAsync(MigrationPhase phase, FailureReason reason, string message)
     {
@@ -304,8 +338,15 @@ internal sealed partial class MigrationGrain(
         // Once it ends, the message says why.
         if (IsCancellable(State.Step))
             State.Message = message;
+        Pace(RetryAfter);
+    }
+
+    /// <summary>Takes the next step no sooner than after a while.</summary>
+    private void Pace(TimeSpan pause)
+    {
         Changed();
-        _timer?.Change(RetryAfter, Next);
+        _isPaced = true;
+        _timer?.Change(pause, Next);
     }
 
     private async Task SaveAsync()

@@ -29,7 +29,7 @@ internal enum MigrationStep
     /// <summary>Save: tail, check, publication.</summary>
     Publish = 7,
 
-    /// <summary>Restore: check, claim, load, continue.</summary>
+    /// <summary>Restore and move: check the image and load it.</summary>
     Load = 8,
 
     /// <summary>Restore the guest's run state and remove what was written.</summary>
@@ -56,8 +56,29 @@ internal enum MigrationStep
     /// <summary>Save: do with the guest of the published image what was asked.</summary>
     TreatGuest = 16,
 
-    /// <summary>Save: that could not be done; wait for the operator.</summary>
+    /// <summary>That could not be done, or nobody can tell who runs the guest; wait for the operator.</summary>
     NeedsAttention = 17,
+
+    /// <summary>Wait for the places that this migration needs besides that of its own host.</summary>
+    Reserve = 18,
+
+    /// <summary>Restore and move: see to it that a QEMU waits for the guest which fits.</summary>
+    Prepare = 19,
+
+    /// <summary>Restore and move: take the claim and let the loaded guest run.</summary>
+    Run = 20,
+
+    /// <summary>Move: the guest runs on the target; end the source's QEMU.</summary>
+    EndSource = 21,
+
+    /// <summary>Move: the guest will not run on the target; end that QEMU.</summary>
+    EndTarget = 22,
+
+    /// <summary>Move: the source takes the claim and goes on.</summary>
+    TakeBack = 23,
+
+    /// <summary>Move: nobody needs the image any longer.</summary>
+    RemoveImage = 24,
 }
 
 /// <summary>The coordinator's persisted state: a few hundred bytes; bitmaps and journals lie beside the image.</summary>
@@ -112,4 +133,19 @@ internal sealed class MigrationState
     [Id(21)] public StorageTrouble? Trouble { get; set; }
 
     [Id(22)] public long DurableBefore { get; set; }
+
+    /// <summary>Whether the guest ran before we stopped it.</summary>
+    [Id(23)] public bool WasRunning { get; set; } = true;
+
+    /// <summary>Move: when the image was published; null before.</summary>
+    [Id(24)] public DateTimeOffset? Published { get; set; }
+
+    /// <summary>Move: since when the target's silo has not answered; null while it does.</summary>
+    [Id(25)] public DateTimeOffset? TargetLostSince { get; set; }
+
+    /// <summary>Move: the host that a person says is to run the guest; empty when nobody had to.</summary>
+    [Id(26)] public string AdoptedBy { get; set; } = "";
+
+    /// <summary>Move: whether the QEMU that does not run the guest is known to be gone, so that the image can go.</summary>
+    [Id(27)] public bool IsImageFree { get; set; }
 }

@@ -5,24 +5,34 @@ using Microsoft.Extensions.Options;
 
 namespace DistMigrate.Grains;
 
-/// <summary>Wakes, from the catalog, the unfinished migrations of this host whose coordinators a lost silo took with it.</summary>
+/// <summary>Wakes, from the catalog, the unfinished migrations from and to this host whose coordinators a lost silo took with it.</summary>
 internal sealed partial class MigrationSupervisor(
-    IGrainFactory grains, IOptions<HostOptions> options, TimeProvider time, ILogger<MigrationSupervisor> logger) : BackgroundService
+    IGrainFactory grains, IClusterMembershipService membership, IOptions<HostOptions> options, TimeProvider time, ILogger<MigrationSupervisor> logger)
+    : BackgroundService
 {
     /// <summary>Key in the request context that marks calls of a round, as opposed to those that a client caused.</summary>
     public const string RoundMark = "distmigrate.round";
 
     private static readonly TimeSpan Every = TimeSpan.FromSeconds(5);
 
+    /// <summary>How often the membership is looked at: when a silo has come or gone, there is a round at once.</summary>
+    private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(250);
+
     /// <summary>Ids of the unfinished migrations, as of the last round.</summary>
     public IReadOnlyList<string> Unfinished { get; private set; } = [];
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        using var timer = new PeriodicTimer(Every, time);
+        using var timer = new PeriodicTimer(Tick, time);
         RequestContext.Set(RoundMark, true);
+        MembershipVersion? seen = null;
+        var last = time.GetTimestamp();
         do
         {
+            var now = membership.CurrentSnapshot.Version;
+            if (now == seen && time.GetElapsedTime(last) < Every)
+                continue;
+            (seen, last) = (now, time.GetTimestamp());
             try
             {
                 await WakeAsync();
@@ -40,10 +50,12 @@ internal sealed partial class MigrationSupervisor(
         var shards = await Task.WhenAll(Enumerable.Range(0, CatalogShards.Count).Select(shard => grains.GetGrain<ICatalogGrain>(shard).List()));
         var unfinished = shards.SelectMany(shard => shard).Where(migration => !migration.Phase.IsEnd()).ToArray();
         Unfinished = [.. unfinished.Select(migration => migration.Spec.Id)];
-        foreach (var migration in unfinished.Where(migration => migration.Spec.Host == options.Value.Name))
+        var host = options.Value.Name;
+        foreach (var migration in unfinished.Where(migration => migration.Spec.Host == host || migration.Spec.Request.Move?.Target == host))
         {
             // The same id again starts nothing twice; it completes a submission that a crash cut in two.
-            await grains.GetGrain<IHostGrain>(migration.Spec.Host).Submit(migration.Spec.Request, migration.Spec.Id);
+            if (migration.Spec.Host == host)
+                await grains.GetGrain<IHostGrain>(host).Submit(migration.Spec.Request, migration.Spec.Id);
             await grains.GetGrain<IMigrationGrain>(migration.Spec.Id).EnsureRunning();
         }
     }

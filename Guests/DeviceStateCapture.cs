@@ -44,7 +44,9 @@ internal sealed class DeviceStateCapture(QmpClient qmp, TimeProvider time)
     }
 
     /// <summary>QMP <c>xen-save-devices-state</c> into a file in memory, so that QEMU's main loop never waits for a reader.</summary>
-    public async Task<DeviceSections> XenSaveAsync(CancellationToken cancellationToken)
+    /// <param name="releasesDisks">Whether QEMU gives up its disks' locks, so that another one can take them; <c>cont</c> takes them back.</param>
+    /// <param name="cancellationToken">Stops the wait.</param>
+    public async Task<DeviceSections> XenSaveAsync(bool releasesDisks, CancellationToken cancellationToken)
     {
         using var file = Libc.MemoryFile("distmigrate-devices");
 
@@ -53,7 +55,7 @@ internal sealed class DeviceStateCapture(QmpClient qmp, TimeProvider time)
         var set = (await qmp.ExecuteAsync("add-fd", null, null, cancellationToken, writer)).RequiredNumber("fdset-id");
         try
         {
-            await qmp.ExecuteAsync("xen-save-devices-state", new JsonObject { ["filename"] = $"/dev/fdset/{set}", ["live"] = false }, Limit, cancellationToken);
+            await qmp.ExecuteAsync("xen-save-devices-state", new JsonObject { ["filename"] = $"/dev/fdset/{set}", ["live"] = releasesDisks }, Limit, cancellationToken);
         }
         catch (GuestException e) when (e.Fault == GuestFault.CommandFailed)
         {

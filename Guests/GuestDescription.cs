@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Serialization;
 
 namespace DistMigrate.Guests;
 
@@ -31,6 +32,10 @@ public sealed record GuestDescription
 
     /// <summary>QEMU's argument list without secrets; empty where it may not be read.</summary>
     public required IReadOnlyList<string> Arguments { get; init; }
+
+    /// <summary>Whether the argument list is known, and nothing had to be taken out of it.</summary>
+    [JsonIgnore]
+    public bool HasWholeArguments => Arguments.Count > 0 && !Arguments.Any(argument => argument.Contains(ArgumentRedaction.Mark, StringComparison.Ordinal));
 
     /// <summary>
     /// What would make a load of <paramref name="saved"/>'s image into <paramref name="target"/> wrong, one sentence for each

@@ -38,4 +38,7 @@ public enum GuestFault
 
     /// <summary>The guest is not built like the one that the image was saved from.</summary>
     Mismatch,
+
+    /// <summary>A QEMU could not be launched, or ended before it waited for an image.</summary>
+    Launch,
 }

@@ -15,7 +15,7 @@ internal static class MonitorOwner
     public static int Find(string socketPath, int peerPid)
     {
         var links = AcceptedInodes(File.ReadLines("/proc/net/unix"), socketPath).Select(inode => $"socket:[{inode}]").ToHashSet(StringComparer.Ordinal);
-        if (links.Count > 0 && !Holds(peerPid, links) && Processes().FirstOrDefault(pid => Holds(pid, links)) is > 0 and var owner)
+        if (links.Count > 0 && !Holds(peerPid, links) && ProcessFiles.All().FirstOrDefault(pid => Holds(pid, links)) is > 0 and var owner)
             return owner;
         return peerPid > 0 ? peerPid : throw new GuestException(GuestFault.Unsupported,
             $"The process behind {socketPath} is in another pid namespace. Run this host's silo in the pid namespace of its guests (a container needs the host's).");
@@ -36,9 +36,6 @@ internal static class MonitorOwner
 
         return inodes;
     }
-
-    private static IEnumerable<int> Processes() =>
-        Directory.EnumerateDirectories("/proc").Select(Path.GetFileName).Where(name => int.TryParse(name, out _)).Select(name => int.Parse(name!, null));
 
     private static bool Holds(int pid, HashSet<string> links)
     {

@@ -13,12 +13,33 @@ internal static class ProcessFiles
     /// <summary>When the process started, in clock ticks since boot (field 22 of proc_pid_stat(5)).</summary>
     public static long StartTime(int pid) => ParseStartTime(Read(pid, "stat", File.ReadAllText));
 
-    /// <summary>The argument list.</summary>
+    /// <summary>The argument list, its program first; the last arguments may be empty ones.</summary>
     public static IReadOnlyList<string> Arguments(int pid)
     {
         var text = Read(pid, "cmdline", File.ReadAllText);
-        return text.Length == 0 ? [] : text.TrimEnd('\0').Split('\0');
+        return text.Length == 0 ? [] : (text.EndsWith('\0') ? text[..^1] : text).Split('\0');
     }
+
+    /// <summary>Whether a process is there and has not ended; a zombie has.</summary>
+    public static bool IsAlive(int pid, long startTime)
+    {
+        string stat;
+        try
+        {
+            stat = Read(pid, "stat", File.ReadAllText);
+        }
+        catch (GuestException e) when (e.Fault == GuestFault.Exited)
+        {
+            return false;
+        }
+
+        var state = stat[(stat.LastIndexOf(')') + 1)..].TrimStart();
+        return ParseStartTime(stat) == startTime && state[0] is not ('Z' or 'X');
+    }
+
+    /// <summary>The numbers of all processes that this user can see.</summary>
+    public static IEnumerable<int> All() =>
+        Directory.EnumerateDirectories("/proc").Select(Path.GetFileName).Where(name => int.TryParse(name, out _)).Select(name => int.Parse(name!, null));
 
     /// <summary>The working folder, or null when it may not be read.</summary>
     public static string? WorkingFolder(int pid)

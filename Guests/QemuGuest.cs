@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using DistMigrate.MappedRam;
 
@@ -147,9 +146,13 @@ public sealed class QemuGuest : IAsyncDisposable
     /// <see cref="DeviceStateMethod.IgnoreShared"/> now (a completed migrate is not followed by another before <c>cont</c>, or it
     /// lacks the capability), <see cref="DeviceStateMethod.XenSave"/> is used.
     /// </summary>
+    /// <param name="method">How it is taken.</param>
+    /// <param name="releasesDisks">Whether QEMU gives up its disks' locks, so that the target of a move can take them, as a completed
+    /// migrate does anyway; <c>cont</c> takes them back.</param>
+    /// <param name="cancellationToken">Stops the wait.</param>
     /// <exception cref="GuestException">DeviceState, Blocked, Busy, Unsupported, TimedOut or Exited; the guest can be continued
     /// unless it is gone.</exception>
-    public async Task<DeviceSections> CaptureDeviceStateAsync(DeviceStateMethod method, CancellationToken cancellationToken)
+    public async Task<DeviceSections> CaptureDeviceStateAsync(DeviceStateMethod method, bool releasesDisks, CancellationToken cancellationToken)
     {
         var state = await QueryRunStateAsync(cancellationToken);
         if (state.Running)
@@ -162,7 +165,7 @@ public sealed class QemuGuest : IAsyncDisposable
 
         var capture = new DeviceStateCapture(Qmp, _time);
         var tryIgnoreShared = method == DeviceStateMethod.IgnoreShared && state.Status != "postmigrate";
-        return (tryIgnoreShared ? await capture.TryIgnoreSharedAsync(cancellationToken) : null) ?? await capture.XenSaveAsync(cancellationToken);
+        return (tryIgnoreShared ? await capture.TryIgnoreSharedAsync(cancellationToken) : null) ?? await capture.XenSaveAsync(releasesDisks, cancellationToken);
     }
 
     /// <summary>
@@ -229,42 +232,31 @@ public sealed class QemuGuest : IAsyncDisposable
         return await QueryRunStateAsync(cancellationToken);
     }
 
+    /// <summary>The argument list of its process, its program first. It may hold secrets: never log it.</summary>
+    /// <exception cref="GuestException">MemoryUnreadable: it may not be read; Exited.</exception>
+    public IReadOnlyList<string> ReadArguments() => ProcessFiles.Arguments(Pid);
+
+    /// <summary>The working folder of its process, which relative paths in the arguments begin from; null when it may not be read.</summary>
+    public string? ReadWorkingFolder() => ProcessFiles.WorkingFolder(Pid);
+
     /// <summary>Ends QEMU (QMP <c>quit</c>) and waits until its process is gone.</summary>
     /// <exception cref="GuestException">QEMU refuses, or is still there after 60 s.</exception>
     public async Task QuitAsync(CancellationToken cancellationToken)
     {
-        Process process;
+        using var process = QemuEnd.TryHold(Pid, StartTime);
+        if (process is null)
+            return;
         try
         {
-            process = Process.GetProcessById(Pid);
+            await Qmp.ExecuteAsync("quit", null, StopLimit, cancellationToken);
         }
-        catch (ArgumentException)
+        catch (GuestException e) when (e.Fault == GuestFault.Exited)
         {
-            return;
+            // It went before its answer came.
         }
 
-        using (process)
-        {
-            try
-            {
-                await Qmp.ExecuteAsync("quit", null, StopLimit, cancellationToken);
-            }
-            catch (GuestException e) when (e.Fault == GuestFault.Exited)
-            {
-                // It went before its answer came.
-            }
-
-            using var limit = new CancellationTokenSource(StopLimit, _time);
-            using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
-            try
-            {
-                await process.WaitForExitAsync(either.Token);
-            }
-            catch (OperationCanceledException) when (limit.IsCancellationRequested)
-            {
-                throw new GuestException(GuestFault.TimedOut, $"QEMU process {Pid} took the quit command but has not ended. Look at its log.");
-            }
-        }
+        if (!await process.WaitAsync(StopLimit, _time, cancellationToken))
+            throw new GuestException(GuestFault.TimedOut, $"QEMU process {Pid} took the quit command but has not ended. Look at its log.");
     }
 
     /// <inheritdoc/>

@@ -6,8 +6,8 @@ using DistMigrate.MappedRam.Journal;
 namespace DistMigrate.MappedRam;
 
 /// <summary>
-/// Proves every page of an image against the checksums that were written with it: a present page has its hash, any other reads as
-/// zero. Structure is the business of <see cref="ImageVerifier"/>.
+/// Proves every page of an image, or of memory that was loaded from it, against the checksums that were written with it: a present
+/// page has its hash, any other reads as zero. Structure is the business of <see cref="ImageVerifier"/>.
 /// </summary>
 /// <remarks>All reads of pages are whole pages into memory aligned to a page, so the input may read past the page cache.</remarks>
 public static class DeepVerifier
@@ -31,10 +31,32 @@ public static class DeepVerifier
         IImageInput image, IImageInput checksums, int parallelism, IProgress<long>? progress = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(image);
+        var structure = MappedRamImage.Read(image);
+        return Verify(structure, image.Length, imageId: null, new ImagePages(image, structure), checksums, parallelism, progress, cancellation);
+    }
+
+    /// <summary>Compares all pages, wherever they are.</summary>
+    /// <param name="image">The structure of the image.</param>
+    /// <param name="imageLength">Its length in bytes.</param>
+    /// <param name="imageId">Its id, when that is known: checksums of another save of the same guest are then refused.</param>
+    /// <param name="pages">Where the pages are read.</param>
+    /// <param name="checksums">The image's checksums; they stay open.</param>
+    /// <param name="parallelism">How many threads read and hash.</param>
+    /// <param name="progress">Is told the bytes of guest memory compared so far, by any of the threads.</param>
+    /// <param name="cancellation">Ends it early.</param>
+    /// <returns>What was found; the pages are proven when nothing is bad.</returns>
+    /// <exception cref="JournalException">The checksums are damaged, incomplete, or of another image.</exception>
+    /// <exception cref="IOException">The storage failed.</exception>
+    /// <exception cref="OperationCanceledException">It was ended early.</exception>
+    public static DeepVerification Verify(
+        MappedRamImage image, long imageLength, Guid? imageId, IPageSource pages, IImageInput checksums, int parallelism,
+        IProgress<long>? progress = null, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(image);
+        ArgumentNullException.ThrowIfNull(pages);
         ArgumentNullException.ThrowIfNull(checksums);
         ArgumentOutOfRangeException.ThrowIfLessThan(parallelism, 1);
-        var structure = MappedRamImage.Read(image);
-        var expected = new Expected(structure);
+        var expected = new Expected(image, imageId);
         var end = JournalReader.Replay(checksums, expected);
         if (end.ImageLength is not { } length || end.IsTorn)
         {
@@ -42,14 +64,14 @@ public static class DeepVerifier
                 end.ValidLength, JournalRule.Incomplete, "the checksums don't end with their completion: they are cut, or a journal of an unfinished image");
         }
 
-        return length == image.Length
-            ? new Run(image, structure.Blocks, expected.State.Blocks, progress, cancellation).Verify(parallelism)
+        return length == imageLength
+            ? new Run(pages, image.Blocks, expected.State.Blocks, progress, cancellation).Verify(parallelism)
             : throw new JournalException(
-                end.ValidLength, JournalRule.Mismatch, $"the checksums are of an image of {length} bytes, but this one has {image.Length}");
+                end.ValidLength, JournalRule.Mismatch, $"the checksums are of an image of {length} bytes, but this one has {imageLength}");
     }
 
     /// <summary>Takes the checksums in, if they are of this image, before memory is reserved for what they claim.</summary>
-    private sealed class Expected(MappedRamImage image) : IJournalVisitor
+    private sealed class Expected(MappedRamImage image, Guid? imageId) : IJournalVisitor
     {
         public JournalState State { get; } = new();
 
@@ -62,6 +84,12 @@ public static class DeepVerifier
                     JournalFormat.HeaderLength, JournalRule.Mismatch, $"the checksums are of an image with another layout, that of guest {identity.Guest}");
             }
 
+            if (imageId is { } id && identity.ImageId != id)
+            {
+                throw new JournalException(
+                    JournalFormat.HeaderLength, JournalRule.Mismatch, $"the checksums are of image {identity.ImageId}, not of {id}: of another save of guest {identity.Guest}");
+            }
+
             State.Identify(identity);
         }
 
@@ -72,9 +100,25 @@ public static class DeepVerifier
         public void Invalidate(int block, PageRun run) => State.Invalidate(block, run);
     }
 
+    /// <summary>The pages of the image itself.</summary>
+    private sealed class ImagePages(IImageInput image, MappedRamImage structure) : IPageSource
+    {
+        public bool TryRead(int block, PageRun run, Span<byte> buffer)
+        {
+            var offset = structure.Blocks[block].Layout.PagesOffset + run.Offset;
+            if (image is ISparseImageInput sparse && sparse.FindData(offset) >= offset + run.Length)
+            {
+                return false;
+            }
+
+            image.ReadExactly(offset, buffer);
+            return true;
+        }
+    }
+
     private sealed class Run
     {
-        private readonly IImageInput _image;
+        private readonly IPageSource _pages;
         private readonly IReadOnlyList<MappedRamBlock> _blocks;
         private readonly IReadOnlyList<JournalBlockState> _expected;
         private readonly IProgress<long>? _progress;
@@ -88,10 +132,10 @@ public static class DeepVerifier
         private ExceptionDispatchInfo? _error;
 
         public Run(
-            IImageInput image, IReadOnlyList<MappedRamBlock> blocks, IReadOnlyList<JournalBlockState> expected, IProgress<long>? progress,
+            IPageSource pages, IReadOnlyList<MappedRamBlock> blocks, IReadOnlyList<JournalBlockState> expected, IProgress<long>? progress,
             CancellationToken cancellation)
         {
-            _image = image;
+            _pages = pages;
             _blocks = blocks;
             _expected = expected;
             _progress = progress;
@@ -146,14 +190,10 @@ public static class DeepVerifier
         {
             var (layout, shadow) = _blocks[block];
             var expected = _expected[block];
-            var offset = layout.PagesOffset + run.Offset;
-            if (_image is ISparseImageInput sparse && sparse.FindData(offset) >= offset + run.Length)
+            var isHole = !_pages.TryRead(block, run, buffer);
+            if (isHole && shadow.CountRange(run) > 0)
             {
                 buffer.Clear();
-            }
-            else
-            {
-                _image.ReadExactly(offset, buffer);
             }
 
             for (var page = run.First; page < run.End; page++)
@@ -164,7 +204,7 @@ public static class DeepVerifier
                     ? FaultOfPresent(entry, content)
                     : entry == JournalEntry.None ? "the checksums say nothing of it"
                     : entry != JournalEntry.Zero ? "it has a hash in the checksums, but the shadow bitmap says that it is zero"
-                    : content.ContainsAnyExcept((byte)0) ? "it is a zero page, but doesn't read as zero"
+                    : !isHole && content.ContainsAnyExcept((byte)0) ? "it is a zero page, but doesn't read as zero"
                     : null;
                 if (fault is not null)
                 {

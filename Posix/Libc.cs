@@ -307,6 +307,14 @@ public static partial class Libc
             throw Failure("dup2", file.Path);
     }
 
+    /// <summary>Makes a named pipe with mode 0600 (mkfifo(3)).</summary>
+    /// <exception cref="ErrnoException">It could not be made; EEXIST when the name is taken.</exception>
+    public static void MakePipe(string path)
+    {
+        if (mkfifo(path, 0x180 /* 0600 */) != 0)
+            throw Failure("mkfifo", path);
+    }
+
     internal static void Close(int fd, string path)
     {
         // close(2) frees the descriptor even when it fails with EINTR, so it is never repeated.
@@ -410,6 +418,9 @@ public static partial class Libc
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int kill(int pid, int signal);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int mkfifo(string path, int mode);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int setsid();

@@ -39,10 +39,11 @@ internal static class OpenFlagsNative
     // O_DIRECT and O_DIRECTORY are the two of these flags whose values differ between architectures (asm/fcntl.h).
     private static readonly bool IsArm = RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm;
 
+    public const int CloseOnExec = 0x80000;
+
     public static int ToNative(this OpenFlags flags)
     {
-        const int closeOnExec = 0x80000;
-        var native = closeOnExec | ((int)flags & 3);
+        var native = CloseOnExec | ((int)flags & 3);
         if (flags.HasFlag(OpenFlags.Create))
             native |= 0x40;
         if (flags.HasFlag(OpenFlags.Exclusive))

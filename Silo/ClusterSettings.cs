@@ -24,13 +24,22 @@ internal sealed class ClusterSettings
     /// <summary>The cluster's id, the same in all its silos and clients. A gateway refuses a client with another one, so treat it as a secret.</summary>
     public string Id { get; set; } = "";
 
+    /// <summary>What makes this silo a member, and whom it takes for one.</summary>
+    public TlsSettings Tls { get; set; } = new();
+
     /// <exception cref="InvalidOperationException">A value makes no sense; the message names it.</exception>
     public void Check()
     {
         if (!Enum.IsDefined(Provider))
             throw new InvalidOperationException($"Cluster:Provider is {Provider}; it is Local or Redis.");
+        Tls.Check();
         if (Provider == ClusterProvider.Local)
+        {
+            if (Tls.IsOn)
+                throw new InvalidOperationException("Cluster:Tls is set, but Cluster:Provider is Local, whose gateway is on loopback; TLS is for Redis.");
             return;
+        }
+
         if (Id.Length == 0)
             throw new InvalidOperationException("Cluster:Id is empty; it is the same in all silos and clients of the cluster, and nobody else's to know.");
         ToRedisOptions();
@@ -54,6 +63,9 @@ internal sealed class ClusterSettings
         if (options.EndPoints.Count == 0)
             throw new InvalidOperationException("Cluster:ConnectionString names no server; write host:6379,password=...");
         options.ClientName = "distmigrate";
+
+        // Details are keys, and those of membership have the cluster's id in them.
+        options.IncludeDetailInExceptions = false;
         options.AbortOnConnectFail = false;
         options.BacklogPolicy = BacklogPolicy.FailFast;
         return options;

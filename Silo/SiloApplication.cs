@@ -49,7 +49,7 @@ internal sealed partial class SiloApplication : IAsyncDisposable
         var endpoint = new EndpointFile(
             Environment.ProcessId, settings.Host, new IPEndPoint(address, PortOr(settings.GatewayPort)).ToString(),
             settings.Cluster.Provider == ClusterProvider.Local ? EndpointFile.NewClusterId() : settings.Cluster.Id, ServiceId,
-            $"http://{new IPEndPoint(address, PortOr(settings.HttpPort))}", Version);
+            $"http://{new IPEndPoint(IPAddress.Parse(settings.HttpAddress), PortOr(settings.HttpPort))}", Version);
         builder.WebHost.UseUrls(endpoint.Http);
         ConfigureLogging(builder.Logging);
         builder.Services.AddSingleton(Options.Create(settings.ToHostOptions(arguments.StateFolder)));
@@ -97,6 +97,8 @@ internal sealed partial class SiloApplication : IAsyncDisposable
         await _application.StartAsync();
         _endpoint.Write(_arguments.StateFolder);
         LogReady(logger, _settings.Host, _endpoint.Gateway, _endpoint.Http);
+        if (_settings.Cluster is { Provider: ClusterProvider.Redis, Tls.IsOn: false } && !IPAddress.IsLoopback(IPAddress.Parse(_settings.Address)))
+            LogNoTls(logger, _settings.Address);
         await _application.WaitForShutdownAsync();
         EndpointFile.Remove(_arguments.StateFolder);
     }
@@ -178,6 +180,8 @@ internal sealed partial class SiloApplication : IAsyncDisposable
             options.ConfigurationOptions = settings.Cluster.ToRedisOptions();
             options.GrainStorageSerializer = new OrleansGrainStorageSerializer(serializer);
         }));
+        if (settings.Cluster.Tls.IsOn)
+            SiloTls.AddTo(silo, settings.Cluster.Tls);
         silo.Services.AddHostedService(services => ActivatorUtilities.CreateInstance<RedisPersistence>(services, settings.Cluster));
     }
 
@@ -192,6 +196,10 @@ internal sealed partial class SiloApplication : IAsyncDisposable
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Silo of host {Host} is ready: gateway {Gateway}, metrics {Http}/metrics")]
     private static partial void LogReady(ILogger logger, string host, string gateway, string http);
+
+    [LoggerMessage(Level = LogLevel.Warning,
+        Message = "Gateway and silo port listen on {Address} without TLS: who reads that network can command the silos. Set Cluster:Tls:Certificate, :Key and :Authority")]
+    private static partial void LogNoTls(ILogger logger, string address);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Guest {Guest} has its run state back, which migration {Id} of an earlier silo had stopped")]
     private static partial void LogRestored(ILogger logger, string guest, string id);

@@ -28,14 +28,18 @@ internal static class DurableFile
     }
 
     /// <summary>Writes a file of which the name must not exist, decided by the file system for all hosts that share it.</summary>
+    /// <param name="path">Its path.</param>
+    /// <param name="content">All of it.</param>
+    /// <param name="files">The file system; this machine's by default.</param>
     /// <returns>False when the name is taken.</returns>
-    /// <exception cref="ErrnoException">The storage failed otherwise; whether the name was taken by us is then not known.</exception>
-    public static bool TryCreate(string path, ReadOnlySpan<byte> content)
+    /// <exception cref="IOException">The storage failed otherwise; whether the name was taken by us is then not known.</exception>
+    public static bool TryCreate(string path, ReadOnlySpan<byte> content, IFileSystem? files = null)
     {
-        var temporary = WriteTemporary(HostFileSystem.Instance, path, content);
+        files ??= HostFileSystem.Instance;
+        var temporary = WriteTemporary(files, path, content);
         try
         {
-            Libc.Link(temporary, path);
+            files.Link(temporary, path);
         }
         catch (ErrnoException e) when (e.Errno == Errno.EEXIST)
         {
@@ -44,25 +48,23 @@ internal static class DurableFile
         catch (ErrnoException e) when (e.Errno is Errno.EPERM or Errno.EOPNOTSUPP or Errno.ENOSYS)
         {
             // A file system without second names: the exclusive create decides, and a crash before its content leaves a damaged file.
-            if (!TryCreateInPlace(path, content))
+            if (!TryCreateInPlace(files, path, content))
                 return false;
         }
         finally
         {
-            File.Delete(temporary);
+            files.Remove(temporary);
         }
 
-        Libc.FSyncFolder(Path.GetDirectoryName(path)!);
+        files.FSyncFolder(Path.GetDirectoryName(path)!);
         return true;
     }
 
-    private static bool TryCreateInPlace(string path, ReadOnlySpan<byte> content)
+    private static bool TryCreateInPlace(IFileSystem files, string path, ReadOnlySpan<byte> content)
     {
         try
         {
-            using var file = Libc.Open(path, OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Exclusive);
-            Libc.PWriteExactly(file, content, 0);
-            Libc.FSync(file);
+            WriteNew(files, path, content);
             return true;
         }
         catch (ErrnoException e) when (e.Errno == Errno.EEXIST)
@@ -85,17 +87,23 @@ internal static class DurableFile
     private static string WriteTemporary(IFileSystem files, string path, ReadOnlySpan<byte> content)
     {
         var temporary = $"{path}.{Guid.NewGuid():N}";
-        using var file = files.Open(temporary, OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Exclusive);
+        WriteNew(files, temporary, content);
+        return temporary;
+    }
+
+    /// <summary>Writes a file that did not exist, or none.</summary>
+    private static void WriteNew(IFileSystem files, string path, ReadOnlySpan<byte> content)
+    {
+        using var file = files.Open(path, OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Exclusive);
         try
         {
             file.Write(content, 0);
             file.FSync();
             file.CloseChecked();
-            return temporary;
         }
         catch (ErrnoException)
         {
-            files.Remove(temporary);
+            files.Remove(path);
             throw;
         }
     }

@@ -77,7 +77,7 @@ internal sealed class Publication(ImagePaths paths, bool overwrite, IFileSystem?
 
     /// <summary>Gives the side files of a published image their names, as its process could not, and makes all names durable.</summary>
     /// <exception cref="ImageException">The storage failed.</exception>
-    public static void Finish(ImagePaths paths, IFileSystem? files = null) => Translated(paths, () =>
+    public static void Finish(ImagePaths paths, IFileSystem? files = null) => StorageCalls.Translated(paths.Image, () =>
     {
         files ??= HostFileSystem.Instance;
         foreach (var (from, to) in paths.SideFiles)
@@ -97,7 +97,7 @@ internal sealed class Publication(ImagePaths paths, bool overwrite, IFileSystem?
     /// <param name="inode">The inode of the partial image.</param>
     /// <param name="files">The file system.</param>
     /// <exception cref="ImageException">The storage failed.</exception>
-    public static void Withdraw(ImagePaths paths, ulong inode, IFileSystem files) => Translated(paths, () =>
+    public static void Withdraw(ImagePaths paths, ulong inode, IFileSystem files) => StorageCalls.Translated(paths.Image, () =>
     {
         if (files.Find(paths.Image) is { } there && there.Inode == inode)
         {
@@ -112,29 +112,13 @@ internal sealed class Publication(ImagePaths paths, bool overwrite, IFileSystem?
 
     private static IEnumerable<string> Names(ImagePaths paths) => [paths.Image, .. paths.SideFiles.Select(file => file.To)];
 
-    private static void Translated(ImagePaths paths, Action calls)
-    {
-        try
-        {
-            calls();
-        }
-        catch (ErrnoException e)
-        {
-            throw ImageException.From(e);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new ImageException(ImageFault.Storage, $"The names of {paths.Image} could not be changed: {e.Message} Look at the storage, then try again.", e);
-        }
-    }
-
     /// <summary>The image first and its side files next: a reader in between finds an image without them, never one with wrong ones.</summary>
     private void Name(ImageFile image)
     {
         var names = new NameChange(_files);
         try
         {
-            Translated(paths, () =>
+            StorageCalls.Translated(paths.Image, () =>
             {
                 image.CheckIdentity();
                 foreach (var (_, to) in paths.SideFiles)
@@ -169,7 +153,7 @@ internal sealed class Publication(ImagePaths paths, bool overwrite, IFileSystem?
     {
         try
         {
-            Translated(paths, names.TakeBack);
+            StorageCalls.Translated(paths.Image, names.TakeBack);
         }
         catch (ImageException e)
         {

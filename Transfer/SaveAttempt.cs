@@ -26,10 +26,13 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
     private readonly List<string> _notes = [];
     private readonly Lock _gate = new();
     private readonly SemaphoreSlim _guestGate = new(1);
+    private readonly SemaphoreSlim _openGate = new(1);
+    private readonly SharedStorageProbe _probe = new(plan.ImagePath, plan.Migration, time);
 
     private SourceGuest? _guest;
     private DeviceSections? _devices;
     private Task _lastEpoch = Task.CompletedTask;
+    private bool? _wasRunning;
 
     /// <summary>Names of the guest's RAMBlocks, in the image's order; empty before the image is open.</summary>
     public IReadOnlyList<string> RamBlocks => _image.Session is not null && _guest is { } guest ? [.. guest.Layout.Blocks.Select(block => block.Name)] : [];
@@ -42,6 +45,12 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
 
     /// <summary>Whether the image stands under its final name.</summary>
     public bool IsPublished => _image.IsPublished;
+
+    /// <summary>Whether the guest ran before we stopped it; true before.</summary>
+    public bool WasRunning => _wasRunning ??= stops.WasRunning(plan.Migration);
+
+    /// <summary>What the target of a move has to know; null before <see cref="ExamineAsync"/>.</summary>
+    public SourceFacts? Facts { get; private set; }
 
     /// <summary>How long the guest has been, or was, stopped by us.</summary>
     public TimeSpan Downtime => _guest?.Downtime ?? TimeSpan.Zero;
@@ -82,6 +91,18 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
         }
     }
 
+    /// <summary>For a move: asks the guest what its target has to know, and leaves a probe for it beside the image. Repeats ask anew.</summary>
+    /// <param name="probe">What stands in the probe.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="GuestException">The guest cannot be reached or saved.</exception>
+    /// <exception cref="ImageException">The storage refuses.</exception>
+    public async Task ExamineAsync(Guid probe, CancellationToken cancellationToken)
+    {
+        await StorageThread.RunAsync(() => _probe.Leave(probe));
+        var guest = await OpenGuestAsync(cancellationToken);
+        Facts = await guest.TellAsync(IsPublished || stops.Find(plan.Migration) is { IsPublished: true }, cancellationToken);
+    }
+
     /// <summary>Examines guest and storage, takes the locks, creates the partial image with its journal and writes its headers. The
     /// guest runs.</summary>
     /// <param name="token">Of the coordinator in charge.</param>
@@ -91,7 +112,11 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
     public async Task OpenAsync(JournalToken token, CancellationToken cancellationToken)
     {
         var guest = await ExamineGuestAsync(cancellationToken);
-        await StorageThread.RunAsync(() => _image.Create(guest, token));
+        await StorageThread.RunAsync(() =>
+        {
+            _probe.Remove();
+            _image.Create(guest, token);
+        });
     }
 
     /// <summary>
@@ -142,6 +167,7 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
         try
         {
             await Opened(_guest).StopAsync(identity.Device, identity.Inode, cancellationToken);
+            _wasRunning = Opened(_guest).WasRunning;
         }
         finally
         {
@@ -188,7 +214,10 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
         finally
         {
             if (IsPublished)
+            {
                 guest.EndDowntime();
+                stops.MarkPublished(plan.Migration);
+            }
         }
     });
 
@@ -197,16 +226,39 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
     /// <exception cref="ImageException">The claim to run it could not be taken.</exception>
     public async Task TreatGuestAsync(CancellationToken cancellationToken)
     {
-        if (_guest is not { } guest)
-        {
-            _guest = guest = await SourceGuest.OpenAsync(plan, stops, runtimeFolder, time, cancellationToken);
-        }
-
-        await StorageThread.RunAsync(_image.Settle);
-        var imageId = _image.IsPublished ? _image.Id : ImageManifest.Read(plan.ImagePath)?.ImageId
-            ?? throw new ImageException(ImageFault.NotFound, $"{_paths.Manifest} is gone, so nobody can tell whose image {plan.ImagePath} is.");
-        await guest.TreatAsync(imageId, stops.WasRunning(plan.Migration), cancellationToken);
+        var guest = await OpenGuestAsync(cancellationToken);
+        await guest.TreatAsync(await PublishedIdAsync(), stops.WasRunning(plan.Migration), cancellationToken);
     }
+
+    /// <summary>Takes the claim and gives the guest its run state back, now that the target of its move does not run it; also in a
+    /// process that did not publish the image.</summary>
+    /// <param name="isForced">Whether a person has decided so, whoever holds the claim.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="ImageException">The claim is another's, or the storage failed.</exception>
+    /// <exception cref="GuestException">Exited, or the guest does not obey.</exception>
+    public async Task TakeBackAsync(bool isForced, CancellationToken cancellationToken)
+    {
+        if (HasSourceEnded())
+            throw new GuestException(GuestFault.Exited, $"The QEMU of guest {plan.Guest} on {plan.Host} has ended.");
+        var guest = await OpenGuestAsync(cancellationToken);
+        await guest.TakeBackAsync(await PublishedIdAsync(), stops.WasRunning(plan.Migration), isForced, cancellationToken);
+    }
+
+    /// <summary>Ends the guest's QEMU, now that it runs elsewhere; also in a process that did not publish the image.</summary>
+    /// <exception cref="GuestException">It does not end.</exception>
+    public async Task EndSourceAsync(CancellationToken cancellationToken)
+    {
+        if (!HasSourceEnded())
+            await (await OpenGuestAsync(cancellationToken)).EndAsync(cancellationToken);
+    }
+
+    /// <summary>Removes the image of a move that is over, with its side files.</summary>
+    /// <exception cref="ImageException">The storage failed.</exception>
+    public Task RemoveImageAsync() => StorageThread.RunAsync(() =>
+    {
+        if (stops.Find(plan.Migration) is { } record)
+            ImageRemoval.Remove(plan.ImagePath, record.Inode);
+    });
 
     /// <summary>
     /// Interrupts an unpublished attempt: no further call to the storage begins, the guest gets its run state back, and what is
@@ -253,7 +305,11 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
 
         try
         {
-            await StorageThread.RunAsync(_image.RemoveUnfinished).WaitAsync(StuckLimit, time, CancellationToken.None);
+            await StorageThread.RunAsync(() =>
+            {
+                _probe.Remove();
+                _image.RemoveUnfinished();
+            }).WaitAsync(StuckLimit, time, CancellationToken.None);
         }
         catch (TimeoutException)
         {
@@ -274,6 +330,7 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
         var paths = new ImagePaths(imagePath);
         try
         {
+            new SharedStorageProbe(imagePath, migration, TimeProvider.System).Remove();
             UnfinishedImage.Remove(paths, migration, HostFileSystem.Instance);
             return null;
         }
@@ -299,6 +356,7 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
             await _guest.DisposeAsync();
         await Task.WhenAny(StorageThread.RunAsync(_image.Dispose), Task.Delay(StuckLimit, time));
         _guestGate.Dispose();
+        _openGate.Dispose();
     }
 
     private static string NotRemoved(ImagePaths paths, Exception e) =>
@@ -315,13 +373,37 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
 
     private async Task<SourceGuest> ExamineGuestAsync(CancellationToken cancellationToken)
     {
-        if (_guest is null && !plan.Overwrite && File.Exists(_paths.Image))
+        if (_image.Session is null && !plan.Overwrite && File.Exists(_paths.Image))
             throw new ImageException(ImageFault.Exists, $"{_paths.Image} exists already. Choose another name, or use --force to replace it.");
-        if (_guest is null)
+        if (_image.Session is null)
             _paths.EnsureUsable();
-        _guest ??= await SourceGuest.OpenAsync(plan, stops, runtimeFolder, time, cancellationToken);
-        await _guest.ExamineAsync(cancellationToken);
-        return _guest;
+        var guest = await OpenGuestAsync(cancellationToken);
+        await guest.ExamineAsync(cancellationToken);
+        return guest;
+    }
+
+    private async Task<SourceGuest> OpenGuestAsync(CancellationToken cancellationToken)
+    {
+        await _openGate.WaitAsync(cancellationToken);
+        try
+        {
+            return _guest ??= await SourceGuest.OpenAsync(plan, stops, runtimeFolder, time, cancellationToken);
+        }
+        finally
+        {
+            _openGate.Release();
+        }
+    }
+
+    /// <summary>Whether the QEMU that we stopped is gone; another one may have its socket by now.</summary>
+    private bool HasSourceEnded() => stops.Find(plan.Migration) is { } record && !record.Process.IsAlive();
+
+    /// <summary>Sees to it that the names of the published image are durable, and tells its id.</summary>
+    private async Task<Guid> PublishedIdAsync()
+    {
+        await StorageThread.RunAsync(_image.Settle);
+        return _image.IsPublished ? _image.Id : ImageManifest.Read(plan.ImagePath)?.ImageId
+            ?? throw new ImageException(ImageFault.NotFound, $"{_paths.Manifest} is gone, so nobody can tell whose image {plan.ImagePath} is.");
     }
 
     /// <summary>Waits for a publication under way, however long it hangs: before it returns, nobody can tell whether the guest may go on.</summary>

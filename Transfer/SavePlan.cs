@@ -11,6 +11,9 @@ public enum AfterPublication
 
     /// <summary>Its QEMU is ended.</summary>
     Quit,
+
+    /// <summary>It stays stopped until it is known who runs it: the target of its move, or it again.</summary>
+    HandOver,
 }
 
 /// <summary>One save, as its image writer needs it.</summary>
@@ -22,7 +25,8 @@ public enum AfterPublication
 /// <param name="Overwrite">Whether a published image of that name is replaced.</param>
 /// <param name="After">What becomes of the guest.</param>
 /// <param name="Options">How pages are written.</param>
+/// <param name="LaunchFolder">The folder of the guest's QEMU, if a silo has launched it.</param>
 /// <param name="Request">What was asked, for the journal: a silo that lost its own state takes the migration up again from it.</param>
 public sealed record SavePlan(
     string Migration, string Host, string Guest, string QmpPath, string ImagePath, bool Overwrite, AfterPublication After, WriterOptions Options,
-    string Request);
+    string LaunchFolder, string Request);

@@ -76,6 +76,17 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
             await _qemu.QueryMachineAsync(cancellationToken), [.. RamBlocks.Select(block => new RamBlockSpec(block.Name, block.UsedLength))]);
     }
 
+    /// <summary>Tells what the target of a move has to know. A guest whose image is published is only described: it stands still.</summary>
+    /// <param name="isPublished">Whether its image is published.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="GuestException">It cannot be saved, or does not answer.</exception>
+    public async Task<SourceFacts> TellAsync(bool isPublished, CancellationToken cancellationToken)
+    {
+        var blocks = isPublished ? await _qemu.QueryRamBlocksAsync(cancellationToken) : await _qemu.EnsureSavableAsync(cancellationToken);
+        var description = await _qemu.DescribeAsync(blocks, cancellationToken);
+        return new SourceFacts(description, _qemu.ReadArguments(), _qemu.ReadWorkingFolder() ?? "", blocks.Sum(block => block.UsedLength));
+    }
+
     /// <summary>Opens the memory of a RAMBlock.</summary>
     /// <exception cref="GuestException">It cannot be read.</exception>
     public IGuestMemory OpenMemory(string ramBlock) => _qemu.OpenMemory(RamBlocks.First(block => block.Name == ramBlock));
@@ -116,7 +127,8 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
     /// <exception cref="GuestException">QEMU does not give it.</exception>
     public async Task<DeviceSections> TakeDeviceStateAsync(IEnumerable<IGuestMemory> memories, CancellationToken cancellationToken)
     {
-        var devices = await _qemu.CaptureDeviceStateAsync(_qemu.ChooseDeviceStateMethod(memories), cancellationToken);
+        var devices = await _qemu.CaptureDeviceStateAsync(
+            _qemu.ChooseDeviceStateMethod(memories), releasesDisks: _plan.After == AfterPublication.HandOver, cancellationToken);
         State = (await _qemu.QueryRunStateAsync(cancellationToken)).Status;
         return devices;
     }
@@ -161,8 +173,7 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
     {
         if (_plan.After == AfterPublication.Quit)
         {
-            await _qemu.QuitAsync(cancellationToken);
-            State = "ended";
+            await EndAsync(cancellationToken);
             return;
         }
 
@@ -175,6 +186,34 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
         }
 
         State = (await _qemu.QueryRunStateAsync(cancellationToken)).Status;
+    }
+
+    /// <summary>Takes the claim and gives it the run state back that it had before it was stopped, now that no target runs it.</summary>
+    /// <param name="imageId">The image's id.</param>
+    /// <param name="wasRunning">Whether it ran before it was stopped.</param>
+    /// <param name="isForced">Whether a person has decided so, whoever holds the claim.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="ImageException">The claim is another's, or the storage failed.</exception>
+    /// <exception cref="GuestException">It does not obey.</exception>
+    public async Task TakeBackAsync(Guid imageId, bool wasRunning, bool isForced, CancellationToken cancellationToken)
+    {
+        await StorageThread.RunAsync(() =>
+            new ClaimRegister(_plan.ImagePath, _plan.Host, _time).Take(imageId, _plan.Guest, _plan.Migration, Process, isForced));
+        if (wasRunning)
+            await _qemu.ContAsync(cancellationToken);
+        State = (await _qemu.QueryRunStateAsync(cancellationToken)).Status;
+    }
+
+    /// <summary>Ends its QEMU and waits until that is gone.</summary>
+    /// <exception cref="GuestException">It does not end.</exception>
+    public async Task EndAsync(CancellationToken cancellationToken)
+    {
+        await _qemu.QuitAsync(cancellationToken);
+        State = "ended";
+
+        // What a silo has launched leaves files of its memory.
+        if (LaunchedQemu.Find(_plan.LaunchFolder) is { } launched && launched.Pid == Process.Pid && launched.StartTime == Process.StartTime)
+            await launched.EndAsync(_time, cancellationToken);
     }
 
     /// <inheritdoc/>

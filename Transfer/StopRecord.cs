@@ -13,6 +13,7 @@ namespace DistMigrate.Transfer;
 /// <param name="Inode">Inode of the partial image; when the final name leads to it, the image is published.</param>
 /// <param name="IsPublishing">Whether the image may have got its final name: before that, nobody needs to ask the storage, which may hang.</param>
 /// <param name="Settings">QEMU's migration settings before we changed them; null in records that know none.</param>
+/// <param name="IsPublished">Whether the image is known to have got it: whatever becomes of the image then, the guest runs only with the claim.</param>
 public sealed record StopRecord(
     string Migration, string Guest, string QmpPath, ProcessIdentity Process, bool WasRunning, string ImagePath, ulong Device, ulong Inode,
-    bool IsPublishing, MigrationSettingsSnapshot? Settings = null);
+    bool IsPublishing, MigrationSettingsSnapshot? Settings = null, bool IsPublished = false);

@@ -38,6 +38,14 @@ public sealed class StopRecords(string folder, TimeProvider time)
             Write(record with { IsPublishing = true });
     }
 
+    /// <summary>Makes durable that the image has got it.</summary>
+    /// <exception cref="ImageException">The local disk failed.</exception>
+    internal void MarkPublished(string migration)
+    {
+        if (Find(migration) is { } record)
+            Write(record with { IsPublished = true });
+    }
+
     /// <summary>Forgets a record; there may be none.</summary>
     public void Forget(string migration)
     {
@@ -50,18 +58,18 @@ public sealed class StopRecords(string folder, TimeProvider time)
 
     /// <summary>The record of a migration, or null.</summary>
     /// <exception cref="ImageException">It cannot be read.</exception>
-    private StopRecord? Find(string migration) => SideFile.Read(PathOf(migration), TransferJson.Default.StopRecord);
+    internal StopRecord? Find(string migration) => SideFile.Read(PathOf(migration), TransferJson.Default.StopRecord);
 
     /// <summary>Whether the guest of a migration ran before we stopped it; true when nothing is on record.</summary>
     /// <exception cref="ImageException">The record cannot be read.</exception>
-    internal bool WasRunning(string migration) => Find(migration)?.WasRunning ?? true;
+    public bool WasRunning(string migration) => Find(migration)?.WasRunning ?? true;
 
     /// <summary>Whether a record's image is published: its final name leads to the file that we wrote.</summary>
     /// <exception cref="ImageException">The storage does not tell.</exception>
     private async Task<bool> IsPublishedAsync(StopRecord record, CancellationToken cancellationToken)
     {
-        if (!record.IsPublishing)
-            return false;
+        if (!record.IsPublishing || record.IsPublished)
+            return record.IsPublished;
         try
         {
             return await StorageThread.RunAsync(() => IsPublished(record)).WaitAsync(StorageLimit, time, cancellationToken);

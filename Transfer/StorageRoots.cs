@@ -35,13 +35,25 @@ public sealed class StorageRoots(IReadOnlyList<string> roots)
         return full;
     }
 
+    /// <summary>The root below which an image lies, with every link followed; the innermost one, or "/" when none is above it any more.</summary>
+    /// <param name="resolved">A path that <see cref="Resolve"/> gave.</param>
+    public string RootOf(string resolved) => _roots.Where(root => IsBelow(Path.GetDirectoryName(resolved)!, root)).MaxBy(root => root.Length) ?? "/";
+
     /// <summary><see cref="Resolve"/> on a thread of its own, since storage may hang.</summary>
     /// <exception cref="ImageException">As there; Stalled when the storage did not answer in time.</exception>
-    public static async Task<string> ResolveAsync(IReadOnlyList<string> roots, string imagePath, TimeProvider time)
+    public static Task<string> ResolveAsync(IReadOnlyList<string> roots, string imagePath, TimeProvider time) =>
+        AskAsync(roots, imagePath, time, storage => storage.Resolve(imagePath));
+
+    /// <summary><see cref="RootOf"/> on a thread of its own, since storage may hang.</summary>
+    /// <exception cref="ImageException">Stalled: the storage did not answer in time.</exception>
+    public static Task<string> RootOfAsync(IReadOnlyList<string> roots, string resolved, TimeProvider time) =>
+        AskAsync(roots, resolved, time, storage => storage.RootOf(resolved));
+
+    private static async Task<string> AskAsync(IReadOnlyList<string> roots, string imagePath, TimeProvider time, Func<StorageRoots, string> question)
     {
         try
         {
-            return await StorageThread.RunAsync(() => new StorageRoots(roots).Resolve(imagePath)).WaitAsync(AnswerLimit, time);
+            return await StorageThread.RunAsync(() => question(new StorageRoots(roots))).WaitAsync(AnswerLimit, time);
         }
         catch (TimeoutException e)
         {
@@ -50,8 +62,9 @@ public sealed class StorageRoots(IReadOnlyList<string> roots)
         }
     }
 
-    private bool IsBelowARoot(string folder) =>
-        Array.Exists(_roots, root => root == "/" || folder == root || folder.StartsWith(root + "/", StringComparison.Ordinal));
+    private bool IsBelowARoot(string folder) => Array.Exists(_roots, root => IsBelow(folder, root));
+
+    private static bool IsBelow(string folder, string root) => root == "/" || folder == root || folder.StartsWith(root + "/", StringComparison.Ordinal);
 
     private static string Real(string path)
     {

@@ -1,7 +1,7 @@
 namespace DistMigrate.Transfer;
 
 /// <summary>Runs calls to storage on a thread of their own, since they may never return and must not take one of the shared pool with them.</summary>
-internal static class StorageThread
+public static class StorageThread
 {
     /// <summary>Runs it and tells its outcome.</summary>
     public static Task<T> RunAsync<T>(Func<T> work) =>

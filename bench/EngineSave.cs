@@ -17,7 +17,7 @@ internal static class EngineSave
         BenchGuest guest, string image, string local, WriterOptions writer, Action afterStep, CancellationToken cancellationToken)
     {
         var stops = new StopRecords(Path.Combine(local, "stops"), TimeProvider.System);
-        var plan = new SavePlan("bench", "bench", "bench", guest.Qemu.QmpSocket, image, Overwrite: false, AfterPublication.Pause, writer, Request: "");
+        var plan = new SavePlan("bench", "bench", "bench", guest.Qemu.QmpSocket, image, Overwrite: false, AfterPublication.Pause, writer, LaunchFolder: "", Request: "");
         await using var attempt = new SaveAttempt(plan, stops, local, TimeProvider.System);
         try
         {

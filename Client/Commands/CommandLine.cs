@@ -41,14 +41,18 @@ internal static class CommandLine
         GlobalOptions.AddTo(root);
         root.Add(SaveCommand.Create(runner));
         root.Add(RestoreCommand.Create(runner));
+        root.Add(MoveCommand.Create(runner));
         root.Add(StatusCommand.Create(runner));
         root.Add(ListCommand.Create(runner));
         root.Add(HostsCommand.Create(runner));
+        root.Add(QueueCommand.Create(runner));
         root.Add(WatchCommand.Create(runner));
         root.Add(BlocksCommand.Create(runner));
         root.Add(PauseCommand.Create(runner));
         root.Add(ResumeCommand.Create(runner));
         root.Add(CancelCommand.Create(runner));
+        root.Add(AdoptCommand.Create(runner));
+        root.Add(DrainCommand.Create(runner));
         root.Add(InspectCommand.Create(runner));
         root.Add(VerifyCommand.Create(runner));
         root.Add(GcCommand.Create(runner));

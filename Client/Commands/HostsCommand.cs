@@ -10,16 +10,21 @@ internal static class HostsCommand
 {
     public static Command Create(CommandRunner runner)
     {
-        var command = new Command("hosts", "List the hosts of the cluster: their silos, guests, migrations and the free space of their storage.");
+        var command = new Command("hosts", "List the hosts of the cluster: their silos, guests, places for migrations, memory and the free space of their storage.");
         runner.Attach(command, async invocation =>
         {
             await using var connection = await invocation.ConnectAsync();
-            var hosts = await connection.CallAsync(grains => grains.GetGrain<IClusterGrain>(0).GetHosts(), invocation.Cancellation);
-            var known = await Task.WhenAll(hosts.Select(host => AskAsync(connection, host, invocation.Cancellation)));
-            invocation.Terminal.Show(known, invocation.Time);
+            invocation.Terminal.Show(await AskAllAsync(connection, invocation.Cancellation), invocation.Time);
             return ExitCode.Ok;
         });
         return command;
+    }
+
+    /// <summary>The hosts of the cluster, by name, and what those that are up say of themselves.</summary>
+    public static async Task<(HostPresence Presence, HostStatus? Status)[]> AskAllAsync(SiloConnection connection, CancellationToken cancellation)
+    {
+        var hosts = await connection.CallAsync(grains => grains.GetGrain<IClusterGrain>(0).GetHosts(), cancellation);
+        return await Task.WhenAll(hosts.Select(host => AskAsync(connection, host, cancellation)));
     }
 
     /// <summary>A host that goes between the two calls is shown as one that is down.</summary>

@@ -10,11 +10,10 @@ internal static class RestoreCommand
     public static Command Create(CommandRunner runner)
     {
         var image = CommonOptions.Image();
-        var qmp = new Option<string>("--qmp")
+        var qmp = new Option<string?>("--qmp")
         {
-            Description = "Monitor socket of a QEMU that waits with -incoming defer",
+            Description = "Monitor socket of a QEMU that waits with -incoming defer [default: the host launches one, from its definition of the guest]",
             HelpName = "PATH",
-            Required = true,
         };
         var guest = new Option<string?>("--guest")
         {
@@ -23,6 +22,7 @@ internal static class RestoreCommand
         };
         guest.Validators.Add(result => CommonOptions.CheckGuestName(result, result.GetValueOrDefault<string?>()));
         var host = CommonOptions.Host();
+        host.Aliases.Add("--on");
         var channels = CommonOptions.Number("--channels", "QEMU's multifd channels, 1 to 64; 0 loads without multifd", 0, 64, new RestoreOptions().Channels);
         var directIo = new Option<bool>("--direct-io") { Description = "Let QEMU read past its page cache (O_DIRECT); needs channels" };
         var ignoreClaim = new Option<bool>("--ignore-claim")
@@ -38,7 +38,7 @@ internal static class RestoreCommand
         var detach = CommonOptions.Detach();
         var timeout = CommonOptions.Timeout();
 
-        var command = new Command("restore", "Load an image into a waiting QEMU, and let the guest run on there.")
+        var command = new Command("restore", "Load an image into a QEMU, and let the guest run on there.")
         {
             image, qmp, guest, host, channels, directIo, ignoreClaim, paused, ignoreMismatch, wait, detach, timeout,
         };
@@ -58,7 +58,7 @@ internal static class RestoreCommand
             var request = new MigrationRequest(
                 MigrationKind.Restore,
                 invocation.Get(guest) ?? GuestName.OfImage(imagePath),
-                invocation.Surroundings.Absolute(invocation.Get(qmp)),
+                invocation.Get(qmp) is { } path ? invocation.Surroundings.Absolute(path) : null,
                 imagePath,
                 Save: null,
                 options);

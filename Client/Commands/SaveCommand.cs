@@ -1,5 +1,4 @@
 using System.CommandLine;
-using DistMigrate.Client.Values;
 using DistMigrate.Contracts;
 
 namespace DistMigrate.Client.Commands;
@@ -24,29 +23,7 @@ internal static class SaveCommand
             DefaultValueFactory = _ => "pause",
         };
         then.AcceptOnlyFromAmong("pause", "run", "quit");
-        var writers = CommonOptions.Number("--writers", "Writer threads, 1 to 64; 0 takes the host's default", 0, 64, 0);
-        var limit = new Option<long>("--bwlimit")
-        {
-            Description = "Guest pages written per second at most, such as 500MiB/s or 1G [default: no limit]",
-            HelpName = "RATE",
-            CustomParser = result =>
-            {
-                if (ByteSize.TryParseRate(result.Tokens[0].Value, out var rate) && rate > 0)
-                    return rate;
-                result.AddError($"'{result.Tokens[0].Value}' is not a rate; write 500MiB/s or 1G.");
-                return 0;
-            },
-        };
-        var directIo = new Option<string>("--direct-io")
-        {
-            Description = "Whether pages are written past the page cache (O_DIRECT); auto: where the file system takes it",
-            DefaultValueFactory = _ => "auto",
-        };
-        directIo.AcceptOnlyFromAmong("auto", "on", "off");
-        var maxDowntime = CommonOptions.Duration(
-            "--max-downtime",
-            "How long a fault of the storage may keep the guest stopped, such as 10s; then it runs on and the save is paused [default: the host's]",
-            mayBeZero: true);
+        var writing = new WriteOptions();
         var force = new Option<bool>("--force") { Description = "Replace a published image of that name" };
         var wait = CommonOptions.Wait();
         var detach = CommonOptions.Detach();
@@ -54,18 +31,13 @@ internal static class SaveCommand
 
         var command = new Command("save", "Save a guest into an image.")
         {
-            guest, image, qmp, host, then, writers, limit, directIo, maxDowntime, force, wait, detach, timeout,
+            guest, image, qmp, host, then, force, wait, detach, timeout,
         };
+        writing.AddTo(command);
         runner.Attach(command, async invocation =>
         {
             CommonOptions.CheckWaiting(invocation, wait, detach, timeout);
-            var options = new SaveOptions(
-                Enum.Parse<AfterSave>(invocation.Get(then), ignoreCase: true),
-                invocation.Get(writers),
-                invocation.Get(limit),
-                Enum.Parse<DirectIo>(invocation.Get(directIo), ignoreCase: true),
-                invocation.Get(force),
-                invocation.Get(maxDowntime));
+            var options = writing.Read(invocation, Enum.Parse<AfterSave>(invocation.Get(then), ignoreCase: true), invocation.Get(force));
             var request = new MigrationRequest(
                 MigrationKind.Save,
                 invocation.Get(guest),

@@ -1,4 +1,5 @@
 using System.Net;
+using DistMigrate.Tls;
 using StackExchange.Redis;
 
 namespace DistMigrate.Client.Connection;
@@ -10,8 +11,10 @@ namespace DistMigrate.Client.Connection;
 /// <param name="StateFolder">Where the background silo of this user keeps its state.</param>
 /// <param name="SiloProgram">The silo's executable; null to look for it beside the client.</param>
 /// <param name="Redis">The Redis that knows the configured cluster's gateways; null when they are named, or none is configured.</param>
+/// <param name="Tls">What makes this client a member of the configured cluster; null without TLS.</param>
 internal sealed record ClientSettings(
-    IReadOnlyList<IPEndPoint> Gateways, string ClusterId, string? Host, string StateFolder, string? SiloProgram, ConfigurationOptions? Redis = null)
+    IReadOnlyList<IPEndPoint> Gateways, string ClusterId, string? Host, string StateFolder, string? SiloProgram, ConfigurationOptions? Redis = null,
+    TlsFiles? Tls = null)
 {
     public const string MachineFile = "/etc/distmigrate/config.json";
 
@@ -43,7 +46,24 @@ internal sealed record ClientSettings(
             layers.Select(l => l.Host).FirstOrDefault(v => !string.IsNullOrEmpty(v)),
             surroundings.Absolute(layers.Select(l => l.State).FirstOrDefault(v => !string.IsNullOrEmpty(v)) ?? DefaultStateFolder(surroundings)),
             surroundings.NonEmpty("DISTMIGRATE_SILO"),
-            redis is null ? null : ParseRedis(redis));
+            redis is null ? null : ParseRedis(redis),
+            cluster is null ? null : TlsOf(surroundings, layers));
+    }
+
+    /// <exception cref="CommandException">Some of the files are named, and some are not.</exception>
+    private static TlsFiles? TlsOf(Surroundings surroundings, SettingsLayer[] layers)
+    {
+        var paths = new[] { layers.Select(l => l.TlsCertificate), layers.Select(l => l.TlsKey), layers.Select(l => l.TlsAuthority) }
+            .Select(values => values.FirstOrDefault(v => !string.IsNullOrEmpty(v))).OfType<string>().Select(surroundings.Absolute).ToList();
+        return paths.Count switch
+        {
+            0 => null,
+            3 => new TlsFiles(paths[0], paths[1], paths[2]),
+            _ => throw CommandException.Usage(
+                "TLS takes a certificate, its key and the cluster's authority, and not all three are configured.",
+                "set DISTMIGRATE_TLS_CERTIFICATE, DISTMIGRATE_TLS_KEY and DISTMIGRATE_TLS_AUTHORITY, or \"tls-certificate\", \"tls-key\" and " +
+                "\"tls-authority\" in the configuration file"),
+        };
     }
 
     /// <summary>Reads <c>ip:port</c>.</summary>
@@ -63,6 +83,9 @@ internal sealed record ClientSettings(
         {
             var options = ConfigurationOptions.Parse(text);
             options.ClientName = "distmigrate";
+
+            // Details are keys, and those of membership have the cluster's id in them.
+            options.IncludeDetailInExceptions = false;
             return options.EndPoints.Count > 0 ? options : throw CommandException.Usage("the cluster's Redis has no address.", hint);
         }
         catch (ArgumentException)

@@ -8,8 +8,12 @@ namespace DistMigrate.Client.Connection;
 /// <param name="Host">The default host.</param>
 /// <param name="State">The state folder.</param>
 /// <param name="Redis">How to reach the cluster's Redis, which knows the gateways.</param>
+/// <param name="TlsCertificate">PEM file of the certificate that the cluster's gateways are shown.</param>
+/// <param name="TlsKey">PEM file of its private key.</param>
+/// <param name="TlsAuthority">PEM file of the cluster's own authority.</param>
 internal sealed record SettingsLayer(
-    IReadOnlyList<string>? Gateways = null, string? ClusterId = null, string? Host = null, string? State = null, string? Redis = null)
+    IReadOnlyList<string>? Gateways = null, string? ClusterId = null, string? Host = null, string? State = null, string? Redis = null,
+    string? TlsCertificate = null, string? TlsKey = null, string? TlsAuthority = null)
 {
     public static SettingsLayer FromEnvironment(Surroundings surroundings) => (surroundings.NonEmpty("DISTMIGRATE_CLUSTER") is { } cluster
         ? OfCluster(surroundings, cluster)
@@ -22,13 +26,17 @@ internal sealed record SettingsLayer(
 
     /// <summary>This layer below a stronger one.</summary>
     public SettingsLayer Under(SettingsLayer stronger) => new(
-        stronger.Gateways ?? Gateways, stronger.ClusterId ?? ClusterId, stronger.Host ?? Host, stronger.State ?? State, stronger.Redis ?? Redis);
+        stronger.Gateways ?? Gateways, stronger.ClusterId ?? ClusterId, stronger.Host ?? Host, stronger.State ?? State, stronger.Redis ?? Redis,
+        stronger.TlsCertificate ?? TlsCertificate, stronger.TlsKey ?? TlsKey, stronger.TlsAuthority ?? TlsAuthority);
 
     private static SettingsLayer OfVariables(Surroundings surroundings) => new(
         surroundings.NonEmpty("DISTMIGRATE_GATEWAYS") is { } gateways ? SplitGateways(gateways) : null,
         surroundings.NonEmpty("DISTMIGRATE_CLUSTER_ID"),
         surroundings.NonEmpty("DISTMIGRATE_HOST"),
-        surroundings.NonEmpty("DISTMIGRATE_STATE"));
+        surroundings.NonEmpty("DISTMIGRATE_STATE"),
+        TlsCertificate: surroundings.NonEmpty("DISTMIGRATE_TLS_CERTIFICATE"),
+        TlsKey: surroundings.NonEmpty("DISTMIGRATE_TLS_KEY"),
+        TlsAuthority: surroundings.NonEmpty("DISTMIGRATE_TLS_AUTHORITY"));
 
     /// <summary>Reads a file; one that is not there says nothing.</summary>
     /// <exception cref="CommandException">It cannot be read or understood.</exception>
@@ -51,7 +59,8 @@ internal sealed record SettingsLayer(
         {
             throw CommandException.Usage(
                 $"the configuration file {path} is malformed at line {e.LineNumber + 1}: {e.Message}",
-                "it is one JSON object with \"gateways\" (a list of \"ip:port\") or \"redis\", \"cluster-id\", \"host\" and \"state\"");
+                "it is one JSON object with \"gateways\" (a list of \"ip:port\") or \"redis\", \"cluster-id\", \"host\", \"state\", " +
+                "\"tls-certificate\", \"tls-key\" and \"tls-authority\"");
         }
     }
 

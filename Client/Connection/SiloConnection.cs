@@ -4,6 +4,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Orleans.Configuration;
+using StackExchange.Redis;
 
 namespace DistMigrate.Client.Connection;
 
@@ -21,6 +22,7 @@ internal sealed class SiloConnection : IAsyncDisposable
     private readonly ClientSettings _settings;
     private readonly BackgroundSilo? _background;
     private readonly TimeProvider _time;
+    private readonly ClientTls? _tls;
     private Action<string> _say;
     private IHost? _client;
     private CancellationTokenSource _lost = new();
@@ -31,6 +33,7 @@ internal sealed class SiloConnection : IAsyncDisposable
         _settings = settings;
         _time = surroundings.Time;
         _say = say;
+        _tls = settings.Tls is { } files ? new ClientTls(files) : null;
         _background = settings.IsCluster
             ? null
             : new BackgroundSilo(
@@ -158,6 +161,7 @@ internal sealed class SiloConnection : IAsyncDisposable
                 options.ResponseTimeout = ResponseTimeout;
                 options.MaxMessageBodySize = 4 * 1024 * 1024;
             });
+            _tls?.AddTo(client);
             client.AddGatewayCountChangedHandler((_, change) =>
             {
                 if (change.NumberOfConnectedGateways == 0)
@@ -211,8 +215,11 @@ internal sealed class SiloConnection : IAsyncDisposable
     private CommandException Unreachable(Exception cause) => _background is null
         ? new CommandException(
             ExitCode.Unreachable,
-            $"no silo of the configured cluster answers{Place()}: {ReasonIn(cause)}",
-            "check that a silo runs there, that its gateway port is open to this machine, and that the cluster id is right",
+            $"no silo of the configured cluster answers{Place()}: {_tls?.Refusal ?? ReasonIn(cause)}",
+            _tls?.Refusal is not null
+                ? "show a certificate of that cluster's authority (docs/cluster.md tells how one is made), or leave TLS away when its silos have none"
+                : "check that a silo runs there, that its gateway port is open to this machine, that the cluster id is right" +
+                  (_tls is null ? ", and whether its silos take TLS only (set DISTMIGRATE_TLS_CERTIFICATE, _KEY and _AUTHORITY then)" : ""),
             cause)
         : new CommandException(
             ExitCode.Unreachable,
@@ -225,7 +232,7 @@ internal sealed class SiloConnection : IAsyncDisposable
         : $" at {string.Join(", ", _settings.Gateways)}";
 
     private static bool IsTransient(Exception e) =>
-        e is OrleansException or TimeoutException or ConnectionLostException;
+        e is OrleansException or TimeoutException or RedisException or ConnectionLostException;
 
     private static string ReasonIn(Exception e)
     {

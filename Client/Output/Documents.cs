@@ -3,7 +3,7 @@ namespace DistMigrate.Client.Output;
 // What --output json writes. Names are those of QEMU's monitor where it has one; sizes are bytes, durations seconds, times ISO 8601.
 // A field's meaning never changes within a schema number; new fields may come.
 
-/// <summary>A migration with everything known about it.</summary>
+/// <summary>A migration with everything known about it; a target only when it is a move.</summary>
 internal sealed record MigrationDocument(
     int Schema,
     string Id,
@@ -25,7 +25,8 @@ internal sealed record MigrationDocument(
     string GuestState,
     RamDocument Ram,
     IReadOnlyList<string> Notes,
-    TroubleDocument? Trouble);
+    TroubleDocument? Trouble,
+    string? Target = null);
 
 /// <summary>What is wrong with the storage; without a next try, only the operator makes the migration go on.</summary>
 internal sealed record TroubleDocument(string Reason, string Error, DateTimeOffset Since, int Attempts, DateTimeOffset? NextTry, int StuckWrites);
@@ -81,7 +82,28 @@ internal sealed record HostEntry(
     IReadOnlyList<string> Guests,
     IReadOnlyList<string> Running,
     IReadOnlyList<string> Queued,
-    IReadOnlyList<StorageEntry> Storage);
+    IReadOnlyList<StorageEntry> Storage,
+    UsageEntry? Outgoing,
+    UsageEntry? Incoming,
+    long? AvailableMemory);
+
+/// <summary>Places in use, and how many there are.</summary>
+internal sealed record UsageEntry(int InUse, int Limit);
+
+/// <summary>Who holds the places of hosts and storages, and who waits.</summary>
+internal sealed record QueueDocument(int Schema, IReadOnlyList<HostQueueEntry> Hosts, IReadOnlyList<StorageQueueEntry> Storages);
+
+/// <summary>A host's places by direction.</summary>
+internal sealed record HostQueueEntry(string Host, PlacesEntry Outgoing, PlacesEntry Incoming);
+
+/// <summary>The places of a storage root.</summary>
+internal sealed record StorageQueueEntry(string Storage, PlacesEntry Places);
+
+/// <summary>Places: how many there are, who holds them, oldest first, and who waits, the next one first.</summary>
+internal sealed record PlacesEntry(int Limit, IReadOnlyList<PlaceEntry> Running, IReadOnlyList<PlaceEntry> Queued);
+
+/// <summary>A migration that holds a place (position 0; a parked one leaves it to others) or waits for one.</summary>
+internal sealed record PlaceEntry(string Id, string Kind, string Guest, string Host, int Position, bool Parked, DateTimeOffset Since);
 
 /// <summary>A storage root and its space in bytes; without figures its storage does not tell.</summary>
 internal sealed record StorageEntry(string Path, long? Free, long? Total);

@@ -13,14 +13,14 @@ internal static class HostsOutput
             OutputJson.Write(terminal, new HostsDocument(OutputJson.Schema, [.. hosts.Select(host => ToEntry(host.Presence, host.Status))]), OutputJson.Writing.HostsDocument);
             return;
         }
-        var table = Tables.Make(terminal, "Host", "State", ">For", "Silo", "Version", "Guests", ">Running", ">Queued", "Storage free");
+        var table = Tables.Make(terminal, "Host", "State", ">For", "Silo", "Version", "Guests", ">Out", ">In", ">Queued", ">Memory free", "Storage free");
         foreach (var (presence, status) in hosts)
         {
             var age = time.GetUtcNow() - presence.Since;
             table.Row(
                 presence.Host, StateOf(presence), DurationText.Format(age > TimeSpan.Zero ? age : TimeSpan.Zero), presence.Address, status?.Version ?? "",
-                string.Join(", ", status?.Guests ?? []), status is null ? "" : Printable.Count(status.Running.Count),
-                status is null ? "" : Printable.Count(status.Queued.Count),
+                string.Join(", ", status?.Guests ?? []), InUse(status, PlaceKind.Outgoing, status?.MaxOutgoing), InUse(status, PlaceKind.Incoming, status?.MaxIncoming),
+                status is null ? "" : Printable.Count(status.Queued.Count), status?.AvailableMemory is { } memory ? ByteSize.Format(memory) : "",
                 string.Join('\n', (status?.Storage ?? []).Where(space => space.FreeBytes is not null).Select(space => $"{ByteSize.Format(space.FreeBytes!.Value)} in {space.Path}")));
         }
         terminal.Show(table);
@@ -28,7 +28,11 @@ internal static class HostsOutput
 
     private static string StateOf(HostPresence presence) => presence.IsUp ? "up" : "down";
 
+    private static string InUse(HostStatus? status, PlaceKind kind, int? limit) => status is null ? "" : $"{status.InUse(kind)}/{limit}";
+
     private static HostEntry ToEntry(HostPresence presence, HostStatus? status) => new(
         presence.Host, StateOf(presence), presence.Since, presence.Address, status?.Version, status?.Guests ?? [], status?.Running ?? [], status?.Queued ?? [],
-        [.. (status?.Storage ?? []).Select(space => new StorageEntry(space.Path, space.FreeBytes, space.TotalBytes))]);
+        [.. (status?.Storage ?? []).Select(space => new StorageEntry(space.Path, space.FreeBytes, space.TotalBytes))],
+        status is null ? null : new UsageEntry(status.InUse(PlaceKind.Outgoing), status.MaxOutgoing),
+        status is null ? null : new UsageEntry(status.InUse(PlaceKind.Incoming), status.MaxIncoming), status?.AvailableMemory);
 }

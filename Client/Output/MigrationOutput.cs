@@ -21,6 +21,7 @@ internal static class MigrationOutput
             ("kind", OutputJson.NameOf(request.Kind)),
             ("guest", request.Guest),
             ("host", status.Spec.Host),
+            ("target", request.Move?.Target),
             ("image", request.ImagePath),
             ("phase", status.Phase.ToName()),
             ("queue", status.QueuePosition > 0 ? Invariant($"position {status.QueuePosition}") : null),
@@ -146,7 +147,8 @@ internal static class MigrationOutput
             status.Notes,
             status.Trouble is { } trouble
                 ? new TroubleDocument(OutputJson.NameOf(trouble.Reason), trouble.Error, trouble.Since, trouble.Attempts, trouble.NextTry, trouble.StuckWrites)
-                : null);
+                : null,
+            request.Move?.Target);
     }
 
     /// <summary>From leaving the queue to the end; null before that.</summary>

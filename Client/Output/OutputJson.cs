@@ -13,6 +13,7 @@ namespace DistMigrate.Client.Output;
 [JsonSerializable(typeof(MigrationListDocument))]
 [JsonSerializable(typeof(HostDocument))]
 [JsonSerializable(typeof(HostsDocument))]
+[JsonSerializable(typeof(QueueDocument))]
 [JsonSerializable(typeof(BlocksDocument))]
 [JsonSerializable(typeof(ImageDocument))]
 [JsonSerializable(typeof(VerifyDocument))]

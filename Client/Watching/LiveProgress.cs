@@ -44,7 +44,12 @@ internal sealed class LiveProgress(Terminal terminal, TimeProvider time) : IProg
     private static Text Heading(MigrationStatus status)
     {
         var request = status.Spec.Request;
-        var (from, to) = request.Kind == MigrationKind.Save ? (request.Guest, request.ImagePath) : (request.ImagePath, request.Guest);
+        var (from, to) = request.Kind switch
+        {
+            MigrationKind.Save => (request.Guest, request.ImagePath),
+            MigrationKind.Move => ($"{request.Guest} {status.Spec.Host}", request.Move?.Target ?? ""),
+            _ => (request.ImagePath, request.Guest),
+        };
         var queue = status.QueuePosition > 0
             ? string.Create(CultureInfo.InvariantCulture, $", position {status.QueuePosition}")
             : "";

@@ -38,11 +38,20 @@ internal sealed class ClusterView(IClusterMembershipService membership, ISiloMet
         }
     }
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(FollowAsync(stoppingToken), LookOftenAsync(stoppingToken));
+
+    /// <summary>So that the time since when a host is down is that at which this silo learned it.</summary>
+    private async Task FollowAsync(CancellationToken stoppingToken)
+    {
+        await foreach (var _ in membership.MembershipUpdates.WithCancellation(stoppingToken))
+            Look();
+    }
+
+    /// <summary>A new silo's host is told some time after its membership.</summary>
+    private async Task LookOftenAsync(CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(Every, time);
-        do
+        while (await timer.WaitForNextTickAsync(stoppingToken))
             Look();
-        while (await timer.WaitForNextTickAsync(stoppingToken));
     }
 }

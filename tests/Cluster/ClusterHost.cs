@@ -6,7 +6,15 @@ using DistMigrate.Tests.Lab;
 namespace DistMigrate.Tests.Cluster;
 
 /// <summary>One host: its silo's process, and the folder that outlives that.</summary>
-internal sealed class ClusterHost(string name, string folder, IReadOnlyDictionary<string, string> settings) : IAsyncDisposable
+/// <param name="name">Its name in the cluster.</param>
+/// <param name="folder">The silo's state folder.</param>
+/// <param name="settings">What is the same for all hosts.</param>
+/// <param name="belongings">Where its processes are written down.</param>
+/// <param name="place">Where in a network it stands; null on loopback.</param>
+/// <param name="mount">What it sees in the place of a folder of the machine; null for nothing.</param>
+internal sealed class ClusterHost(
+    string name, string folder, IReadOnlyDictionary<string, string> settings, Belongings belongings, NetworkPlace? place = null, PrivateMount? mount = null)
+    : IAsyncDisposable
 {
     private readonly StringBuilder _log = new();
     private Process? _process;
@@ -24,20 +32,53 @@ internal sealed class ClusterHost(string name, string folder, IReadOnlyDictionar
     }
 
     /// <summary>Whether its silo has told that it is ready.</summary>
-    public bool IsReady => File.Exists(Path.Combine(folder, "silo.json"));
+    public bool IsReady => File.Exists(EndpointFile);
 
     /// <summary>Where its silo takes clients.</summary>
-    public string Gateway =>
-        JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "silo.json"))).RootElement.GetProperty("gateway").GetString()!;
+    public string Gateway => JsonDocument.Parse(File.ReadAllBytes(EndpointFile)).RootElement.GetProperty("gateway").GetString()!;
+
+    private string EndpointFile => Path.Combine(folder, "silo.json");
+
+    /// <summary>Another silo of the same host.</summary>
+    /// <param name="itsFolder">Its state folder.</param>
+    /// <param name="itsMount">What it sees in the place of a folder of the machine.</param>
+    public ClusterHost Replacement(string itsFolder, PrivateMount? itsMount = null) => new(Name, itsFolder, settings, belongings, place, itsMount);
+
+    private string GuestFolder => Path.Combine(folder, "guests");
+
+    /// <summary>Starts a guest that checks its memory, which the host knows by its name.</summary>
+    public async Task<QemuProcess> StartGuestAsync(string name, MemoryKind memory = MemoryKind.SharedFile, int mib = 24)
+    {
+        Directory.CreateDirectory(GuestFolder);
+        var guest = await QemuProcess.StartAsync(new GuestRecipe
+        {
+            MiB = mib,
+            Memory = memory,
+            ExtraArguments = ["-qmp", $"unix:{Path.Combine(GuestFolder, name + ".qmp")},server=on,wait=off"],
+        });
+        await guest.WaitUntilReadyAsync();
+        return guest;
+    }
+
+    /// <summary>The guest of a name that its silo launches, or has launched.</summary>
+    public LaunchedGuest Launched(string name) => new(Path.Combine(GuestFolder, name), new SelfCheckBoot());
 
     /// <summary>Starts its silo; it is ready some time later.</summary>
     public void Start()
     {
         var start = Commands.Silo(["--state", folder]);
         start.Environment["DISTMIGRATE_Host"] = Name;
+        start.Environment["DISTMIGRATE_GuestFolder"] = GuestFolder;
         foreach (var (setting, value) in settings)
             start.Environment[setting] = value;
+        if (place is not null)
+            start.Environment["DISTMIGRATE_Address"] = place.Address;
+
+        // The paths of networks are those of the machine, so that one comes first.
+        mount?.Take(start);
+        place?.Take(start);
         _process = Commands.Start(start);
+        belongings.AddProcess(_process.Id);
         _process.OutputDataReceived += Append;
         _process.ErrorDataReceived += Append;
         _process.BeginOutputReadLine();
@@ -51,16 +92,54 @@ internal sealed class ClusterHost(string name, string folder, IReadOnlyDictionar
     public async Task KillAsync()
     {
         _process!.Kill();
-        await _process.WaitForExitAsync().WaitAsync(Wait.Ordinary);
+        await WaitForEndAsync();
+    }
+
+    /// <summary>Ends its silo as an operator would.</summary>
+    public async Task TerminateAsync()
+    {
+        Signals.Send(_process!.Id, Signal.Terminate);
+        await WaitForEndAsync();
+    }
+
+    /// <summary>SIGSTOP: its silo hangs.</summary>
+    public void Stall() => Signals.Send(_process!.Id, Signal.Stop);
+
+    /// <summary>SIGCONT: its silo goes on.</summary>
+    public void Resume() => Signals.Send(_process!.Id, Signal.Continue);
+
+    /// <summary>Waits until its silo has ended.</summary>
+    /// <returns>Its exit code.</returns>
+    public async Task<int> WaitForEndAsync()
+    {
+        try
+        {
+            await _process!.WaitForExitAsync().WaitAsync(Wait.Ordinary);
+        }
+        catch (TimeoutException)
+        {
+            throw new TimeoutException($"The silo of {Name} has not ended: {Log}");
+        }
+
+        var code = _process.ExitCode;
         _process.Dispose();
         _process = null;
-        File.Delete(Path.Combine(folder, "silo.json"));
+
+        // One that was killed has left it.
+        File.Delete(EndpointFile);
+        return code;
     }
 
     public async ValueTask DisposeAsync()
     {
         if (_process is not null)
             await KillAsync();
+        if (!Directory.Exists(GuestFolder))
+            return;
+
+        // Launched guests outlive their silos.
+        foreach (var launched in Directory.GetDirectories(GuestFolder).Select(guest => Launched(Path.GetFileName(guest))).Where(guest => guest.IsAlive))
+            await launched.KillAsync();
     }
 
     private void Append(object sender, DataReceivedEventArgs line)

@@ -6,7 +6,6 @@ namespace DistMigrate.Tests.Cluster;
 public sealed class MembershipTests
 {
     private const int Unreachable = 9;
-    private static readonly GuestRecipe Recipe = new() { MiB = 24 };
 
     [RequiresQemuFact(LabNeeds.Redis)]
     public async Task A_killed_silo_is_told_as_down_and_a_restarted_one_as_up()
@@ -27,7 +26,7 @@ public sealed class MembershipTests
     public async Task A_save_goes_on_when_the_silos_of_both_other_hosts_are_killed_in_turn()
     {
         await using var cluster = await ClusterUnderTest.StartAsync();
-        await using var guest = await StartGuestAsync();
+        await using var guest = await ClusterUnderTest.StartGuestAsync();
         var image = cluster.Image("a.img");
         var id = await cluster.SubmitSaveAsync("host-b", guest, image, "1MiB/s");
         await cluster.WaitUntilCopyingAsync(id);
@@ -48,7 +47,7 @@ public sealed class MembershipTests
     public async Task A_save_whose_own_silo_is_killed_goes_on_when_that_is_started_again()
     {
         await using var cluster = await ClusterUnderTest.StartAsync();
-        await using var guest = await StartGuestAsync();
+        await using var guest = await ClusterUnderTest.StartGuestAsync();
         var image = cluster.Image("a.img");
         var id = await cluster.SubmitSaveAsync("host-b", guest, image, "1MiB/s");
         await cluster.WaitUntilCopyingAsync(id);
@@ -63,7 +62,7 @@ public sealed class MembershipTests
     public async Task While_Redis_is_away_a_save_writes_on_and_tells_its_status_and_then_it_completes()
     {
         await using var cluster = await ClusterUnderTest.StartAsync();
-        await using var guest = await StartGuestAsync();
+        await using var guest = await ClusterUnderTest.StartGuestAsync();
         var image = cluster.Image("a.img");
         var id = await cluster.SubmitSaveAsync("host-b", guest, image, "1MiB/s");
         await cluster.WaitUntilCopyingAsync(id);
@@ -78,7 +77,7 @@ public sealed class MembershipTests
     public async Task A_save_completes_when_Redis_comes_back_without_what_it_was_told_last()
     {
         await using var cluster = await ClusterUnderTest.StartAsync();
-        await using var guest = await StartGuestAsync();
+        await using var guest = await ClusterUnderTest.StartGuestAsync();
         var image = cluster.Image("a.img");
         var id = await cluster.SubmitSaveAsync("host-b", guest, image, "1MiB/s");
         await cluster.WaitUntilCopyingAsync(id);
@@ -103,12 +102,5 @@ public sealed class MembershipTests
         await using var cluster = await ClusterUnderTest.StartAsync(isPersistent: false);
         await Wait.UntilAsync(
             () => cluster.Hosts.All(host => host.Log.Contains("is not persistent", StringComparison.Ordinal)), "every silo warns", details: () => cluster.Log);
-    }
-
-    private static async Task<QemuProcess> StartGuestAsync()
-    {
-        var guest = await QemuProcess.StartAsync(Recipe);
-        await guest.WaitUntilReadyAsync();
-        return guest;
     }
 }

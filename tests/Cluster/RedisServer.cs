@@ -2,29 +2,53 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 using DistMigrate.Tests.Lab;
 
 namespace DistMigrate.Tests.Cluster;
 
-/// <summary>A real redis-server on loopback that writes every change to its disk, in a folder of its own.</summary>
+/// <summary>A real redis-server, on loopback or in a place of a network, that writes every change to its disk.</summary>
 internal sealed class RedisServer : IAsyncDisposable
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory("dm-redis-").FullName;
+    private readonly Belongings _belongings;
+    private readonly NetworkPlace? _place;
+    private readonly string _folder;
     private readonly int _port = FreePort();
     private readonly bool _isPersistent;
+    private readonly string _configuration;
     private Process? _process;
 
-    private RedisServer(bool isPersistent) => _isPersistent = isPersistent;
+    private RedisServer(Belongings belongings, bool isPersistent, NetworkPlace? place)
+    {
+        _belongings = belongings;
+        _folder = belongings.MakeFolder("redis");
+        _isPersistent = isPersistent;
+        _place = place;
+        _configuration = Path.Combine(_folder, "redis.conf");
+        File.WriteAllText(_configuration, $"requirepass {Password}\n");
+    }
+
+    /// <summary>It asks everybody for it.</summary>
+    public string Password { get; } = $"pass-{Guid.NewGuid():n}";
 
     /// <summary>How silos and clients reach it.</summary>
-    public string ConnectionString => string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{_port}");
+    public string ConnectionString => string.Create(CultureInfo.InvariantCulture, $"{Address}:{_port},password={Password}");
 
-    public static async Task<RedisServer> StartAsync(bool isPersistent = true)
+    private string Address => _place?.Address ?? "127.0.0.1";
+
+    /// <summary>Reaches it from everywhere.</summary>
+    private string SocketPath => Path.Combine(_folder, "socket");
+
+    public static async Task<RedisServer> StartAsync(Belongings belongings, bool isPersistent, NetworkPlace? place)
     {
-        var server = new RedisServer(isPersistent);
+        var server = new RedisServer(belongings, isPersistent, place);
         await server.StartAgainAsync();
         return server;
     }
+
+    /// <summary>Lets everybody wait for answers, as when it hangs.</summary>
+    public async Task HangAsync(TimeSpan time) =>
+        Assert.Equal("+OK", await AskAsync(string.Create(CultureInfo.InvariantCulture, $"CLIENT PAUSE {time.TotalMilliseconds:0} ALL")));
 
     /// <summary>Kills it: what it had written is there when it is started again.</summary>
     public async Task KillAsync()
@@ -39,10 +63,12 @@ internal sealed class RedisServer : IAsyncDisposable
     {
         var start = new ProcessStartInfo("redis-server",
         [
-            "--port", _port.ToString(CultureInfo.InvariantCulture), "--bind", "127.0.0.1", "--dir", _folder, "--save", "",
+            _configuration, "--port", _port.ToString(CultureInfo.InvariantCulture), "--bind", Address, "--protected-mode", "no", "--unixsocket", SocketPath, "--dir", _folder, "--save", "",
             "--appendonly", _isPersistent ? "yes" : "no", "--appendfsync", "always", "--logfile", Path.Combine(_folder, "log"),
         ]);
+        _place?.Take(start);
         _process = Process.Start(start)!;
+        _belongings.AddProcess(_process.Id);
         await Wait.UntilAsync(IsReadyAsync, "Redis answers", details: () => File.ReadAllText(Path.Combine(_folder, "log")));
     }
 
@@ -64,7 +90,6 @@ internal sealed class RedisServer : IAsyncDisposable
     {
         if (_process is not null)
             await KillAsync();
-        Directory.Delete(_folder, recursive: true);
     }
 
     private static void Forget(string folder)
@@ -100,18 +125,24 @@ internal sealed class RedisServer : IAsyncDisposable
     /// <summary>While it reads its file it answers with an error.</summary>
     private async Task<bool> IsReadyAsync()
     {
-        using var client = new TcpClient();
         try
         {
-            await client.ConnectAsync(IPAddress.Loopback, _port);
-            await using var stream = client.GetStream();
-            await stream.WriteAsync("PING\r\n"u8.ToArray());
-            using var reader = new StreamReader(stream);
-            return await reader.ReadLineAsync().WaitAsync(Wait.Ordinary) == "+PONG";
+            return await AskAsync("PING") == "+PONG";
         }
         catch (Exception e) when (e is SocketException or IOException)
         {
             return false;
         }
+    }
+
+    private async Task<string?> AskAsync(string command)
+    {
+        using var client = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        await client.ConnectAsync(new UnixDomainSocketEndPoint(SocketPath));
+        await using var stream = new NetworkStream(client);
+        await stream.WriteAsync(Encoding.ASCII.GetBytes($"AUTH {Password}\r\n{command}\r\n"));
+        using var reader = new StreamReader(stream);
+        await reader.ReadLineAsync().WaitAsync(Wait.Ordinary);
+        return await reader.ReadLineAsync().WaitAsync(Wait.Ordinary);
     }
 }

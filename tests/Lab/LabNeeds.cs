@@ -19,6 +19,9 @@ public enum LabNeeds
     /// <summary>redis-server.</summary>
     Redis = 8,
 
+    /// <summary>Network and mount namespaces: root, and iproute2.</summary>
+    Namespaces = 16,
+
     /// <summary>Everything for <see cref="SelfCheckBoot"/>.</summary>
     SelfCheckGuest = Qemu | Nasm,
 

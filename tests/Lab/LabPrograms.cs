@@ -67,7 +67,12 @@ public static partial class LabPrograms
             return $"There is no kernel for the Linux guest at {LinuxKernel}: {Remedy}.";
         }
 
-        return needs.HasFlag(LabNeeds.Redis) && !IsOnPath("redis-server") ? $"redis-server is not installed: {Remedy}." : null;
+        if (needs.HasFlag(LabNeeds.Redis) && !IsOnPath("redis-server"))
+        {
+            return $"redis-server is not installed: {Remedy}.";
+        }
+
+        return needs.HasFlag(LabNeeds.Namespaces) ? LabNetwork.Missing : null;
     }
 
     /// <summary>Runs a program to its end and returns what it printed on stdout.</summary>

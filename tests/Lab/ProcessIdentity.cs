@@ -4,12 +4,17 @@ using System.Globalization;
 namespace DistMigrate.Tests.Lab;
 
 /// <summary>A process that cannot be confused with a later one of the same number: pid and start time in clock ticks since boot (proc(5), field 22 of stat).</summary>
-internal readonly record struct ProcessIdentity(int Pid, long StartTicks)
+/// <param name="Pid">Its pid.</param>
+/// <param name="StartTicks">When it was started, in clock ticks since boot.</param>
+public readonly record struct ProcessIdentity(int Pid, long StartTicks)
 {
+    /// <summary>This process.</summary>
     public static ProcessIdentity Current { get; } = Of(Environment.ProcessId)!.Value;
 
+    /// <summary>Whether it runs; one that has ended and was not waited for does not.</summary>
     public bool IsAlive => Of(Pid) == this;
 
+    /// <summary>The process that has a pid now; null when none has.</summary>
     public static ProcessIdentity? Of(int pid)
     {
         try
@@ -26,6 +31,7 @@ internal readonly record struct ProcessIdentity(int Pid, long StartTicks)
         }
     }
 
+    /// <summary>Reads what <see cref="ToString"/> wrote; null when it is something else.</summary>
     public static ProcessIdentity? Parse(string text)
     {
         var parts = text.Split(' ');
@@ -36,6 +42,7 @@ internal readonly record struct ProcessIdentity(int Pid, long StartTicks)
                 : null;
     }
 
+    /// <summary>SIGKILL; one that has ended takes none.</summary>
     public void Kill()
     {
         try
@@ -52,5 +59,6 @@ internal readonly record struct ProcessIdentity(int Pid, long StartTicks)
         }
     }
 
+    /// <inheritdoc/>
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Pid} {StartTicks}");
 }

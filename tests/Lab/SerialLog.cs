@@ -12,12 +12,22 @@ public sealed class SerialLog
     private readonly Lock _gate = new();
     private long _position;
 
-    internal SerialLog(string path, Func<bool> hasEnded, Func<string> describe)
+    /// <summary>The log of a guest.</summary>
+    /// <param name="path">The file; it need not be there yet.</param>
+    /// <param name="hasEnded">Whether the guest's QEMU has ended.</param>
+    /// <param name="describe">What is known of the guest, for the message of a failure.</param>
+    public SerialLog(string path, Func<bool> hasEnded, Func<string> describe)
     {
         _path = path;
         _hasEnded = hasEnded;
         _describe = describe;
     }
+
+    /// <summary>Characters so far.</summary>
+    public long Length => new FileInfo(_path) is { Exists: true } file ? file.Length : 0;
+
+    /// <summary>Whether the guest's QEMU has ended.</summary>
+    public bool HasEnded => _hasEnded();
 
     /// <summary>Everything so far.</summary>
     public string Text

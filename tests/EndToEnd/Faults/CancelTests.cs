@@ -125,7 +125,7 @@ public sealed class CancelTests : IClassFixture<CancelTests.OneAtATime>
 
         public Task InitializeAsync()
         {
-            Bench.Product.Settings["DISTMIGRATE_Limits__MaxRunning"] = "1";
+            Bench.Product.Settings["DISTMIGRATE_Limits__MaxOutgoing"] = "1";
             return Task.CompletedTask;
         }
 

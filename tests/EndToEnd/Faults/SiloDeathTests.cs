@@ -52,7 +52,7 @@ public sealed class SiloDeathTests(FaultBench bench, ITestOutputHelper output) :
         var guest = await bench.GuestAsync();
         var image = bench.Product.Image("a.img");
         await using var save = await bench.StartSlowSaveAsync(guest, image, Rate);
-        SystemProgram.Send(bench.Product.SiloPid, Signal.Terminate);
+        Signals.Send(bench.Product.SiloPid, Signal.Terminate);
         await Expect.RunsAgainAsync(guest);
         await Wait.UntilAsync(() => bench.Product.ReadEndpoint() is null, "the silo has ended", details: () => bench.Product.SiloLog);
         await Expect.RunsAtOnceAsync(guest);

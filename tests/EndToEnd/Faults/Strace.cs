@@ -68,7 +68,7 @@ internal sealed class Strace : IAsyncDisposable
     {
         // It ends by itself when its process does, and must not be told to while it still buries that.
         if (ProcessState.IsAlive(_tracee))
-            SystemProgram.Send(_process.Id, Signal.Terminate);
+            Signals.Send(_process.Id, Signal.Terminate);
         await Wait.UntilAsync(() => _process.HasExited, "strace lets its process go", details: () => Messages);
         return ReadRecord();
     }

@@ -33,9 +33,6 @@ internal static partial class SystemProgram
         }
     }
 
-    /// <summary>Sends a signal; a process that is gone takes none.</summary>
-    public static void Send(int pid, Signal signal) => _ = kill(pid, (int)signal);
-
     /// <summary>Opens a file whatever lock another process has on it; .NET's own open asks for a lock.</summary>
     /// <exception cref="IOException">There is none, or it may not be read.</exception>
     public static SafeFileHandle OpenForReading(string path)
@@ -46,15 +43,4 @@ internal static partial class SystemProgram
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int open(string path, int flags);
-
-    [LibraryImport("libc")]
-    private static partial int kill(int pid, int signal);
-}
-
-/// <summary>Signals of x86-64 Linux.</summary>
-internal enum Signal
-{
-    Terminate = 15,
-    Continue = 18,
-    Stop = 19,
 }

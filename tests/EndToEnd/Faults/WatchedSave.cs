@@ -44,17 +44,17 @@ internal sealed class WatchedSave(FaultBench bench)
         }
 
         // The silo asks a QEMU that stands still for its device state, and so waits at the end of the copying for a few seconds.
-        SystemProgram.Send(guest.Pid, Signal.Stop);
+        Signals.Send(guest.Pid, Signal.Stop);
         try
         {
             await bench.WaitUntilCopiedAsync();
             await using var strace = await Strace.AttachAsync(silo, paths, Calls, injections);
-            SystemProgram.Send(guest.Pid, Signal.Continue);
+            Signals.Send(guest.Pid, Signal.Continue);
             return (id, await EndAsync(strace, id));
         }
         finally
         {
-            SystemProgram.Send(guest.Pid, Signal.Continue);
+            Signals.Send(guest.Pid, Signal.Continue);
         }
 
         async Task<IReadOnlyList<string>> EndAsync(Strace strace, string migration)

@@ -1,17 +1,13 @@
 using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
-using System.Runtime.InteropServices;
 using System.Text;
 
 namespace DistMigrate.Tests.Lab.Storage;
 
 /// <summary>Programs and calls of the operating system that make storage, and faults of storage.</summary>
-internal static partial class StorageProgram
+internal static class StorageProgram
 {
-    private const int Continue = 18;
-    private const int Halt = 19;
-
     // Most of these programs lie where the search path of a service does not look.
     private static readonly string[] Folders = [.. (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':'), "/usr/sbin", "/sbin"];
 
@@ -61,14 +57,14 @@ internal static partial class StorageProgram
     }
 
     /// <summary>SIGSTOP.</summary>
-    public static void Stall(ProcessIdentity process) => Send(process, Halt);
+    public static void Stall(ProcessIdentity process) => Send(process, Signal.Stop);
 
     /// <summary>SIGCONT.</summary>
-    public static void Resume(ProcessIdentity process) => Send(process, Continue);
+    public static void Resume(ProcessIdentity process) => Send(process, Signal.Continue);
 
-    private static void Send(ProcessIdentity process, int signal)
+    private static void Send(ProcessIdentity process, Signal signal)
     {
-        if (!process.IsAlive || kill(process.Pid, signal) != 0)
+        if (!process.IsAlive || !Signals.Send(process.Pid, signal))
         {
             throw new InvalidOperationException(
                 string.Create(CultureInfo.InvariantCulture, $"Process {process.Pid} takes no signal {signal}: it has ended."));
@@ -99,7 +95,4 @@ internal static partial class StorageProgram
     private static InvalidOperationException Failed(string program, Process process, string printed) => new(string.Create(
         CultureInfo.InvariantCulture,
         $"{program} {string.Join(' ', process.StartInfo.ArgumentList)} ended with exit code {process.ExitCode}: {printed.Trim()}"));
-
-    [LibraryImport("libc")]
-    private static partial int kill(int pid, int signal);
 }

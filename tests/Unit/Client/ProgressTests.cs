@@ -1,4 +1,3 @@
-using DistMigrate.Client.Commands;
 using DistMigrate.Client.Output;
 using DistMigrate.Client.Watching;
 using DistMigrate.Contracts;
@@ -112,19 +111,6 @@ public sealed class ProgressTests : IDisposable
         terminal.Out.Write(new LiveProgress(terminal, _time).Draw(new Snapshot(TestMigration.Status(), blocks), null));
         Assert.InRange(test.Out.Split('\n').Length, 10, 24);
         Assert.Contains("more blocks", test.Out, StringComparison.Ordinal);
-    }
-
-    [Fact]
-    public void The_list_without_all_keeps_everything_unfinished()
-    {
-        var old = Enumerable.Range(0, 30)
-            .Select(i => new MigrationSummary(
-                TestMigration.Spec($"m-{99 - i}", TestMigration.Moment.AddHours(-i)),
-                i == 29 ? MigrationPhase.Paused : MigrationPhase.Completed, FailureReason.None, TestMigration.Moment))
-            .ToList();
-        var shown = ListCommand.Shorten(old);
-        Assert.Equal(21, shown.Count);
-        Assert.Equal(MigrationPhase.Paused, shown[^1].Phase);
     }
 
     [Theory]

@@ -1,5 +1,6 @@
 using DistMigrate.Client;
 using DistMigrate.Client.Connection;
+using DistMigrate.Tls;
 
 namespace DistMigrate.Tests.Unit.Client;
 
@@ -75,6 +76,17 @@ public sealed class SettingsTests : IDisposable
             Assert.Equal(ExitCode.Usage, refused.ExitCode);
             Assert.DoesNotContain("secret", refused.Message, StringComparison.Ordinal);
         }
+    }
+
+    [Fact]
+    public void TLS_takes_three_files_by_variables_and_the_configuration_file()
+    {
+        _test.Write("machine.json", """{ "gateways": ["10.0.0.1:1"], "cluster-id": "machine", "tls-certificate": "/a.pem", "tls-authority": "/ca.pem" }""");
+        Assert.Equal(ExitCode.Usage, Assert.Throws<CommandException>(() => Load()).ExitCode);
+        _test.Variables["DISTMIGRATE_TLS_KEY"] = "/a.key";
+        Assert.Equal(new TlsFiles("/a.pem", "/a.key", "/ca.pem"), Load().Tls);
+        _test.Variables["DISTMIGRATE_TLS_CERTIFICATE"] = "/b.pem";
+        Assert.Equal("/b.pem", Load().Tls!.Certificate);
     }
 
     [Fact]

@@ -21,7 +21,7 @@ public sealed class QemuGuestTests : IAsyncLifetime, IAsyncDisposable
     public async Task A_capture_that_fails_puts_back_what_it_changed_and_asks_for_the_settings_once()
     {
         await using var guest = await _qemu.ConnectAsync();
-        var e = await Assert.ThrowsAsync<GuestException>(() => guest.CaptureDeviceStateAsync(DeviceStateMethod.IgnoreShared, CancellationToken.None));
+        var e = await Assert.ThrowsAsync<GuestException>(() => guest.CaptureDeviceStateAsync(DeviceStateMethod.IgnoreShared, releasesDisks: false, CancellationToken.None));
         Assert.Contains("getfd is refused", e.Message, StringComparison.Ordinal);
         Assert.Contains("migrate-set-capabilities", _qemu.Commands);
         Assert.Equal(_before, _qemu.Settings);
@@ -35,7 +35,7 @@ public sealed class QemuGuestTests : IAsyncLifetime, IAsyncDisposable
     {
         Assert.True(_qemu.Capabilities.TryRemove("x-ignore-shared", out _));
         await using var guest = await _qemu.ConnectAsync();
-        await Assert.ThrowsAsync<GuestException>(() => guest.CaptureDeviceStateAsync(DeviceStateMethod.IgnoreShared, CancellationToken.None));
+        await Assert.ThrowsAsync<GuestException>(() => guest.CaptureDeviceStateAsync(DeviceStateMethod.IgnoreShared, releasesDisks: false, CancellationToken.None));
         Assert.Contains("add-fd", _qemu.Commands);
         Assert.DoesNotContain("migrate-set-capabilities", _qemu.Commands);
     }

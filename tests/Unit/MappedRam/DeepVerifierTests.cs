@@ -13,7 +13,7 @@ public sealed class DeepVerifierTests
     public void An_image_as_it_was_written_is_proven_and_progress_ends_at_all_of_its_memory(int parallelism)
     {
         var progress = new Progress();
-        var proof = Verify(Checksums(), parallelism, progress);
+        var proof = Verify(_image.Checksums(), parallelism, progress);
         Assert.Equal((76, 0), (proof.Pages, proof.Bad));
         Assert.Empty(proof.Violations);
         Assert.Equal(_image.Layout.TotalRam, progress.Most);
@@ -22,7 +22,7 @@ public sealed class DeepVerifierTests
     [Fact]
     public void A_flipped_bit_in_any_page_is_found_where_it_is()
     {
-        var checksums = Checksums();
+        var checksums = _image.Checksums();
         foreach (var block in _image.Layout.Blocks)
         {
             for (var page = 0; page < block.PageCount; page++)
@@ -39,7 +39,7 @@ public sealed class DeepVerifierTests
     [Fact]
     public void A_page_that_checksums_and_shadow_bitmap_do_not_agree_on_is_found()
     {
-        var proof = Verify(Checksums((block, page, entry) => (block, page) switch
+        var proof = Verify(_image.Checksums((block, page, entry) => (block, page) switch
         {
             (0, 0) => JournalEntry.Zero,
             (0, 1) => JournalEntry.OfContent(new byte[Page.Size]),
@@ -54,11 +54,11 @@ public sealed class DeepVerifierTests
     [Fact]
     public void Checksums_that_are_cut_or_a_journal_or_damaged_are_refused()
     {
-        var good = Checksums();
+        var good = _image.Checksums();
         Assert.Equal(JournalRule.Incomplete, Refused(good[..^120]));
         Assert.Equal(JournalRule.Incomplete, Refused([.. good, 1]));
         Assert.Equal(JournalRule.Incomplete, Refused([]));
-        Assert.Equal(JournalRule.Incomplete, Refused(new JournalScript(Identity()).Seal().Bytes));
+        Assert.Equal(JournalRule.Incomplete, Refused(new JournalScript(_image.Identity()).Seal().Bytes));
         good[600] ^= 1;
         Assert.Equal(JournalRule.Record, Refused(good));
     }
@@ -66,9 +66,9 @@ public sealed class DeepVerifierTests
     [Fact]
     public void Checksums_of_another_image_are_refused()
     {
-        Assert.Equal(JournalRule.Mismatch, Refused(new JournalScript(Identity() with { LayoutDigest = new string('0', 32) }).Complete(_image.Bytes.Length).Seal().Bytes));
-        Assert.Equal(JournalRule.Mismatch, Refused(new JournalScript(Identity() with { Blocks = [new("pc.ram", 1)] }).Complete(_image.Bytes.Length).Seal().Bytes));
-        Assert.Equal(JournalRule.Mismatch, Refused(new JournalScript(Identity()).Complete(_image.Bytes.Length + 1).Seal().Bytes));
+        Assert.Equal(JournalRule.Mismatch, Refused(new JournalScript(_image.Identity() with { LayoutDigest = new string('0', 32) }).Complete(_image.Bytes.Length).Seal().Bytes));
+        Assert.Equal(JournalRule.Mismatch, Refused(new JournalScript(_image.Identity() with { Blocks = [new("pc.ram", 1)] }).Complete(_image.Bytes.Length).Seal().Bytes));
+        Assert.Equal(JournalRule.Mismatch, Refused(new JournalScript(_image.Identity()).Complete(_image.Bytes.Length + 1).Seal().Bytes));
     }
 
     [Fact]
@@ -86,7 +86,7 @@ public sealed class DeepVerifierTests
     public void Holes_are_not_read_and_count_as_zero()
     {
         var input = new SparseInput(_image.Bytes, data: _image.Layout.Blocks[1].PagesOffset);
-        var proof = DeepVerifier.Verify(input, new MemoryImageInput(Checksums()), 1);
+        var proof = DeepVerifier.Verify(input, new MemoryImageInput(_image.Checksums()), 1);
         Assert.Equal(_image.Layout.Blocks[0].PageCount / 3 + 1, proof.Bad);
         Assert.All(proof.Violations, violation => Assert.Equal("pc.ram", violation.Block));
     }
@@ -94,35 +94,11 @@ public sealed class DeepVerifierTests
     [Fact]
     public void A_failing_storage_and_a_cancelled_check_end_it()
     {
-        var checksums = new MemoryImageInput(Checksums());
+        var checksums = new MemoryImageInput(_image.Checksums());
         using var cancelled = new CancellationTokenSource();
         cancelled.Cancel();
         Assert.Throws<OperationCanceledException>(() => DeepVerifier.Verify(new MemoryImageInput(_image.Bytes), checksums, 2, null, cancelled.Token));
         Assert.Throws<IOException>(() => DeepVerifier.Verify(new FailingInput(_image.Bytes), checksums, 2));
-    }
-
-    private JournalIdentity Identity() => JournalScript.NewIdentity([.. _image.Layout.Blocks.Select(block => new JournalBlock(block.Name, block.PageCount))])
-        with
-    { LayoutDigest = LayoutDigest.Compute(_image.Layout) };
-
-    private byte[] Checksums(Func<int, long, UInt128, UInt128>? change = null)
-    {
-        var script = new JournalScript(Identity());
-        for (var block = 0; block < _image.Layout.Blocks.Count; block++)
-        {
-            var layout = _image.Layout.Blocks[block];
-            var entries = new UInt128[layout.PageCount];
-            for (var page = 0L; page < entries.Length; page++)
-            {
-                var content = _image.Bytes.AsSpan((int)(layout.PagesOffset + (page * Page.Size)), Page.Size);
-                var entry = page % 3 == 0 ? JournalEntry.OfContent(content) : JournalEntry.Zero;
-                entries[page] = change?.Invoke(block, page, entry) ?? entry;
-            }
-
-            script.Durable(block, new PageRun(0, entries.Length), entries);
-        }
-
-        return script.Complete(_image.Bytes.Length).Seal().Bytes;
     }
 
     private DeepVerification Verify(byte[] checksums, int parallelism = 2, IProgress<long>? progress = null) =>

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 using DistMigrate.MappedRam;
+using DistMigrate.MappedRam.Journal;
 
 namespace DistMigrate.Tests.Unit.MappedRam;
 
@@ -34,6 +35,9 @@ internal sealed class TestImage
     }
 
     public ImageLayout Layout { get; }
+
+    /// <summary>What every present page is full of.</summary>
+    public const byte Filling = 0xa5;
 
     public byte[] Bytes { get; private set; }
 
@@ -90,7 +94,7 @@ internal sealed class TestImage
             {
                 if (shadow[page])
                 {
-                    bytes.AsSpan((int)block.PagesOffset + (page * Page.Size), Page.Size).Fill(0xa5);
+                    bytes.AsSpan((int)block.PagesOffset + (page * Page.Size), Page.Size).Fill(Filling);
                 }
             }
         }
@@ -171,12 +175,43 @@ internal sealed class TestImage
 
     public MappedRamImage Read() => MappedRamImage.Read(new MemoryImageInput(Bytes));
 
+    public JournalIdentity Identity() => JournalScript.NewIdentity([.. Layout.Blocks.Select(block => new JournalBlock(block.Name, block.PageCount))])
+        with
+    { LayoutDigest = LayoutDigest.Compute(Layout) };
+
+    /// <summary>The checksums of an image with the present pages of its own, changed entry by entry.</summary>
+    public byte[] Checksums(Func<int, long, UInt128, UInt128>? change = null, JournalIdentity? identity = null)
+    {
+        var script = new JournalScript(identity ?? Identity());
+        for (var block = 0; block < Layout.Blocks.Count; block++)
+        {
+            var layout = Layout.Blocks[block];
+            var entries = new UInt128[layout.PageCount];
+            for (var page = 0L; page < entries.Length; page++)
+            {
+                var content = Bytes.AsSpan((int)(layout.PagesOffset + (page * Page.Size)), Page.Size);
+                var entry = IsPresent(page) ? JournalEntry.OfContent(content) : JournalEntry.Zero;
+                entries[page] = change?.Invoke(block, page, entry) ?? entry;
+            }
+
+            script.Durable(block, new PageRun(0, entries.Length), entries);
+        }
+
+        return script.Complete(Bytes.Length).Seal().Bytes;
+    }
+
+    /// <summary>Whether a page of an image with the present pages of its own is one of them.</summary>
+    public static bool IsPresent(long page) => page % 3 == 0;
+
     private static PageBitmap SomePages(long pageCount)
     {
         var pages = new PageBitmap(pageCount);
-        for (var page = 0L; page < pageCount; page += 3)
+        for (var page = 0L; page < pageCount; page++)
         {
-            pages.Set(page);
+            if (IsPresent(page))
+            {
+                pages.Set(page);
+            }
         }
 
         return pages;

@@ -12,8 +12,8 @@ public sealed class SiloEnvironmentTests
     {
         var settings = Read(
             ("DISTMIGRATE_Host", "host-a"), ("DISTMIGRATE_Storage__Roots__0", "/srv/a"), ("DISTMIGRATE_Storage__Roots__1", "/srv/b"),
-            ("DISTMIGRATE_Guests__vm1", "/run/vm1.sock"), ("DISTMIGRATE_Limits__MaxRunning", "3"), ("DISTMIGRATE_IDLEEXIT", "00:00:30"));
-        Assert.Equal(("host-a", 3, TimeSpan.FromSeconds(30)), (settings.Host, settings.Limits.MaxRunning, settings.IdleExit));
+            ("DISTMIGRATE_Guests__vm1", "/run/vm1.sock"), ("DISTMIGRATE_Limits__MaxOutgoing", "3"), ("DISTMIGRATE_IDLEEXIT", "00:00:30"));
+        Assert.Equal(("host-a", 3, TimeSpan.FromSeconds(30)), (settings.Host, settings.Limits.MaxOutgoing, settings.IdleExit));
         Assert.Equal(["/srv/a", "/srv/b"], settings.Storage.Roots);
         Assert.Equal("/run/vm1.sock", settings.Guests["vm1"]);
     }

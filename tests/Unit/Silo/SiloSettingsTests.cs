@@ -1,4 +1,5 @@
 using DistMigrate.Silo;
+using DistMigrate.Tests.Lab;
 using Microsoft.Extensions.Configuration;
 
 namespace DistMigrate.Tests.Unit.Silo;
@@ -10,9 +11,10 @@ public sealed class SiloSettingsTests
     {
         new SiloSettings { Host = "host-a" }.Check();
         var options = new SiloSettings().ToHostOptions("/state");
-        Assert.Equal(("/state", 2, 8, 1 << 20), (options.StateFolder, options.MaxRunning, options.Writers, options.ExtentBytes));
+        Assert.Equal(("/state", 2, 8, 1 << 20), (options.StateFolder, options.MaxOutgoing, options.Writers, options.ExtentBytes));
         Assert.All(options.StorageRoots, root => Assert.True(Path.IsPathFullyQualified(root), root));
         Assert.NotEmpty(options.StorageRoots);
+        Assert.Equal(("127.0.0.1", "127.0.0.1"), (new SiloSettings().Address, new SiloSettings().HttpAddress));
     }
 
     [Fact]
@@ -20,18 +22,27 @@ public sealed class SiloSettingsTests
     {
         var settings = Read(
             ("Host", "host-a"), ("Storage:Roots:0", "/srv/a"), ("Storage:Roots:1", "/srv/b"), ("Guests:vm1", "/run/vm1.sock"),
-            ("Limits:MaxRunning", "3"), ("Limits:Writers", "5"), ("Limits:ExtentBytes", "65536"), ("IdleExit", "00:00:30"), ("GatewayPort", "30001"));
+            ("Limits:MaxOutgoing", "3"), ("Limits:MaxIncoming", "4"), ("Limits:MaxPerStorage", "100"), ("Limits:Writers", "5"), ("Limits:ExtentBytes", "65536"), ("IdleExit", "00:00:30"), ("GatewayPort", "30001"),
+            ("GuestFolder", "/run/guests"), ("Launch:Program", "/usr/bin/qemu"), ("Launch:MemoryFolder", "/mem"),
+            ("Definitions:vm2:Arguments:0", "-m"), ("Definitions:vm2:Arguments:1", "64M"));
         settings.Check();
         var options = settings.ToHostOptions("/state");
-        Assert.Equal(("host-a", 3, 5, 65536), (options.Name, options.MaxRunning, options.Writers, options.ExtentBytes));
+        Assert.Equal(("host-a", 5, 65536), (options.Name, options.Writers, options.ExtentBytes));
+        Assert.Equal((3, 4, 100), (options.MaxOutgoing, options.MaxIncoming, options.MaxPerStorage));
         Assert.Equal(["/srv/a", "/srv/b"], options.StorageRoots);
         Assert.Equal("/run/vm1.sock", options.Guests["vm1"]);
+        Assert.Equal(("/run/guests", "/usr/bin/qemu", "/mem"), (options.GuestFolder, options.LaunchProgram, options.MemoryFolder));
+        Assert.Equal(["-m", "64M"], options.Definitions["vm2"]);
         Assert.Equal((TimeSpan.FromSeconds(30), 30001), (settings.IdleExit, settings.GatewayPort));
     }
 
     [Theory]
-    [InlineData("Limits:MaxRunning", "0")]
-    [InlineData("Limits:MaxRunning", "65")]
+    [InlineData("Limits:MaxOutgoing", "0")]
+    [InlineData("Limits:MaxOutgoing", "65")]
+    [InlineData("Limits:MaxIncoming", "0")]
+    [InlineData("Limits:MaxIncoming", "65")]
+    [InlineData("Limits:MaxPerStorage", "0")]
+    [InlineData("Limits:MaxPerStorage", "1025")]
     [InlineData("Limits:Writers", "0")]
     [InlineData("Limits:Writers", "-1")]
     [InlineData("Limits:Writers", "65")]
@@ -42,15 +53,45 @@ public sealed class SiloSettingsTests
     [InlineData("Host", "a/b")]
     [InlineData("Host", "")]
     [InlineData("Address", "not an address")]
+    [InlineData("HttpAddress", "localhost")]
+    [InlineData("Cluster:Tls:Certificate", "relative.pem")]
     [InlineData("GatewayPort", "65536")]
     [InlineData("SiloPort", "-1")]
     [InlineData("HttpPort", "70000")]
     [InlineData("IdleExit", "-00:00:01")]
     [InlineData("Storage:Roots:0", "relative")]
+    [InlineData("GuestFolder", "relative")]
+    [InlineData("Launch:Program", "bin/qemu")]
+    [InlineData("Launch:MemoryFolder", "")]
+    [InlineData("Definitions:-vm:Arguments:0", "-m")]
     public void A_value_that_makes_no_sense_is_named(string name, string value)
     {
         var error = Assert.Throws<InvalidOperationException>(() => Read((name, value)).Check());
         Assert.Contains(name.Split(":0")[0], error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void TLS_takes_three_files_that_belong_together_and_a_cluster()
+    {
+        var folder = Directory.CreateTempSubdirectory("dm-tls-").FullName;
+        try
+        {
+            using var authority = new TestAuthority(folder);
+            var (certificate, key) = authority.Issue("silo", isSilo: true);
+            (string, string)[] tls = [("Cluster:Tls:Certificate", certificate), ("Cluster:Tls:Key", key), ("Cluster:Tls:Authority", authority.CertificateFile)];
+            (string, string)[] redis = [("Cluster:Provider", "Redis"), ("Cluster:ConnectionString", "redis.example"), ("Cluster:Id", "one")];
+            Read([.. redis, .. tls]).Cluster.Check();
+            Assert.Contains("Cluster:Provider", Refusal(tls), StringComparison.Ordinal);
+            Assert.Contains("Cluster:Tls:Authority", Refusal([.. redis, .. tls[..2]]), StringComparison.Ordinal);
+            authority.Issue("silo", isSilo: false);
+            Assert.Contains(certificate, Refusal([.. redis, .. tls]), StringComparison.Ordinal);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+
+        static string Refusal((string, string)[] values) => Assert.ThrowsAny<InvalidOperationException>(() => Read(values).Cluster.Check()).Message;
     }
 
     [Theory]

@@ -65,7 +65,7 @@ public sealed class ImageAttemptTests : IDisposable
         var attempt = new ImageAttempt(
             new SavePlan(
                 "mig-1", "host-a", "vm1", "/run/vm1.sock", _paths.Image, Overwrite: false, AfterPublication.Pause,
-                new WriterOptions { Writers = 0, EpochBytes = long.MaxValue, EpochTime = TimeSpan.MaxValue }, Request: ""),
+                new WriterOptions { Writers = 0, EpochBytes = long.MaxValue, EpochTime = TimeSpan.MaxValue }, LaunchFolder: "", Request: ""),
             TimeProvider.System,
             _storage);
         _attempts.Add(attempt);

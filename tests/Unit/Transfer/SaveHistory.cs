@@ -64,7 +64,7 @@ internal sealed class SaveHistory : IDisposable
                 ExtentBytes = ExtentPages * Page.Size,
                 DirectIo = _random.Next(3) == 0 ? DirectIoChoice.Off : DirectIoChoice.On,
             },
-            Request: "");
+            LaunchFolder: "", Request: "");
         if (_plan.Overwrite)
         {
             foreach (var path in new[] { _paths.Image, _paths.Manifest, _paths.Checksums })

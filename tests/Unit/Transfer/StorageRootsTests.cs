@@ -107,6 +107,16 @@ public sealed class StorageRootsTests : IDisposable
     }
 
     [Fact]
+    public void The_root_of_an_image_is_the_innermost_one_with_its_links_followed()
+    {
+        File.CreateSymbolicLink(_folder["root"], _folder["img"]);
+        var roots = new StorageRoots(["/", _folder["root"], _folder["img/sub"], _folder["img/su"]]);
+        Assert.Equal(_folder["img"], roots.RootOf(_folder["img/a.image"]));
+        Assert.Equal(_folder["img/sub"], roots.RootOf(_folder["img/sub/a.image"]));
+        Assert.Equal("/", roots.RootOf(_folder["img2/a.image"]));
+    }
+
+    [Fact]
     public void Without_roots_nothing_is_allowed() =>
         Assert.Throws<ImageException>(() => new StorageRoots([]).Resolve(_folder["img/a.image"]));
 

@@ -1,15 +1,16 @@
 using System.Collections.Concurrent;
 using System.Globalization;
+using DistMigrate.Tests.Lab.Storage;
 
-namespace DistMigrate.Tests.Lab.Storage;
+namespace DistMigrate.Tests.Lab;
 
 /// <summary>
-/// What a storage of the Lab has on the machine: a folder, processes, mounts and network namespaces. Each is written down in the folder,
-/// so that the next test process can undo what belongs to an owner that was killed.
+/// What a storage, a network or a cluster of a test has on the machine: a folder, processes, mounts and network namespaces. Each is written
+/// down in the folder, so that the next test process can undo what belongs to an owner that was killed. Disposing undoes everything.
 /// </summary>
-internal sealed class Belongings : IDisposable
+public sealed class Belongings : IDisposable
 {
-    private const string Prefix = "dm-storage-";
+    private const string Prefix = "dm-lab-";
     private const string RecordFile = "belongings";
     private const string Process = "process";
     private const string MountPoint = "mount";
@@ -33,6 +34,7 @@ internal sealed class Belongings : IDisposable
     /// <summary>A folder of our own with a short path, since Unix sockets lie in it.</summary>
     public string Folder { get; }
 
+    /// <summary>An empty folder; the first call also undoes what earlier test processes left.</summary>
     public static Belongings Create()
     {
         _ = SweptOnce.Value;
@@ -71,7 +73,7 @@ internal sealed class Belongings : IDisposable
         return $"/run/netns/{name}";
     }
 
-    /// <summary>Undoes everything.</summary>
+    /// <inheritdoc/>
     public void Dispose()
     {
         if (Living.TryRemove(this, out _))

@@ -1,0 +1,10 @@
+using DistMigrate.Guests;
+
+namespace DistMigrate.Transfer;
+
+/// <summary>What the target of a move has to know of the guest before that is stopped. The argument list may hold secrets: it is not to be kept or logged.</summary>
+/// <param name="Description">How the guest is built.</param>
+/// <param name="Arguments">The argument list of its QEMU, the program first.</param>
+/// <param name="WorkingFolder">The folder that relative paths in it start from; empty when not known.</param>
+/// <param name="RamBytes">Bytes of its RAMBlocks.</param>
+public sealed record SourceFacts(GuestDescription Description, IReadOnlyList<string> Arguments, string WorkingFolder, long RamBytes);

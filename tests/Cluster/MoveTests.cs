@@ -1,0 +1,126 @@
+using System.Text.Json;
+using DistMigrate.Tests.Lab;
+
+namespace DistMigrate.Tests.Cluster;
+
+/// <summary>A guest goes from one host to another, or stays where it is.</summary>
+public sealed class MoveTests
+{
+    [RequiresQemuTheory(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
+    [InlineData(MemoryKind.SharedFile)]
+    [InlineData(MemoryKind.Memfd)]
+    [InlineData(MemoryKind.Private)]
+    public async Task A_guest_runs_on_the_other_host_and_its_QEMU_here_is_gone(MemoryKind memory)
+    {
+        await using var cluster = await ClusterUnderTest.StartAsync();
+        await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", memory);
+        var before = source.Serial.Text;
+        var moved = (await cluster.RunAsync("move", "vm1", "--to", "host-b", "--output", "json")).ExpectOk().Json;
+        Assert.Equal(("completed", "host-a", "host-b"), (Text(moved, "phase"), Text(moved, "host"), Text(moved, "target")));
+        Assert.Equal(0, await source.WaitForExitAsync());
+
+        var target = cluster.Hosts[1].Launched("vm1");
+        await target.WaitForStepsAsync();
+        Assert.DoesNotContain("START", target.Serial.Text, StringComparison.Ordinal);
+        Assert.StartsWith(before, source.Serial.Text, StringComparison.Ordinal);
+        Assert.Empty(Directory.GetFiles(cluster.Images));
+
+        // It is a guest of that host now, and can go on from there.
+        var hosts = (await cluster.RunAsync("hosts", "--output", "json")).ExpectOk().Json.GetProperty("hosts").EnumerateArray().ToList();
+        Assert.Equal(["vm1"], hosts[1].GetProperty("guests").EnumerateArray().Select(guest => guest.GetString()));
+        (await cluster.RunAsync("move", "vm1", "--to", "host-c")).ExpectOk();
+        var next = cluster.Hosts[2].Launched("vm1");
+        await next.WaitForStepsAsync();
+        Assert.False(target.IsAlive);
+        (await cluster.RunAsync("move", "vm1", "--to", "host-a", "--from", "host-c")).ExpectOk();
+        await cluster.Hosts[0].Launched("vm1").WaitForStepsAsync();
+    }
+
+    [RequiresQemuFact(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
+    public async Task A_guest_goes_into_a_QEMU_that_waits_and_does_not_run_there_before_the_claim_is_taken()
+    {
+        await using var cluster = await ClusterUnderTest.StartAsync();
+        await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", MemoryKind.Private);
+
+        // Without -S, and private memory: the state says "running", so that QEMU would start the guest as soon as it is loaded.
+        await using var target = await QemuProcess.StartAsync(
+            (source.Recipe with { ExtraArguments = [], BootFolder = source.Folder }).AsTarget(startPaused: false));
+        var image = cluster.Image("kept.img");
+        (await cluster.RunAsync("move", "vm1", "--to", "host-b", "--target-qmp", target.QmpSocket, "--image", image, "--keep-image")).ExpectOk();
+        await target.WaitForStepsAsync();
+        Assert.Equal(0, await source.WaitForExitAsync());
+        (await cluster.RunAsync("verify", image, "--deep")).ExpectOk();
+        var claim = JsonDocument.Parse(await File.ReadAllBytesAsync(image + ".claim.1")).RootElement;
+        Assert.Equal(target.Pid, claim.GetProperty("holder").GetProperty("pid").GetInt32());
+        Assert.Equal(1, CountEvents(target, "RESUME"));
+    }
+
+    [RequiresQemuFact(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
+    public async Task A_guest_that_was_paused_is_paused_on_the_other_host()
+    {
+        await using var cluster = await ClusterUnderTest.StartAsync();
+        await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", MemoryKind.SharedFile);
+        await source.PauseAsync();
+        var moved = (await cluster.RunAsync("move", "vm1", "--to", "host-b", "--output", "json")).ExpectOk().Json;
+        Assert.Equal("paused", Text(moved, "guest-state"));
+        var target = cluster.Hosts[1].Launched("vm1");
+        await target.ExecuteAsync("cont");
+        await target.WaitForStepsAsync();
+    }
+
+    [RequiresQemuFact(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
+    public async Task What_can_fail_fails_before_the_guest_is_stopped()
+    {
+        await using var cluster = await ClusterUnderTest.StartAsync();
+        await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", MemoryKind.SharedFile);
+        await using var small = await QemuProcess.StartAsync((source.Recipe with { MiB = source.Recipe.MiB * 2, ExtraArguments = [] }).AsTarget());
+        await RefusedAsync(["move", "vm1", "--to", "host-b", "--target-qmp", small.QmpSocket], "does not fit");
+        await RefusedAsync(["move", "vm1", "--to", "host-a", "--from", "host-a"], "already");
+        await RefusedAsync(["move", "vm1", "--to", "host-x"], "host-x");
+        await RefusedAsync(["move", "vm1", "--to", "host-b", "--target-qmp", "/nowhere/qmp"], "/nowhere/qmp");
+        await cluster.Hosts[1].KillAsync();
+        await RefusedAsync(["move", "vm1", "--to", "host-b"], "host-b");
+        Assert.Equal(0, CountEvents(source, "STOP"));
+        await source.WaitForStepsAsync();
+        Assert.Empty(Directory.GetFiles(cluster.Images));
+
+        async Task RefusedAsync(string[] arguments, string what)
+        {
+            var result = await cluster.RunAsync(arguments);
+            Assert.NotEqual(0, result.ExitCode);
+            Assert.Contains(what, result.ErrorOutput, StringComparison.Ordinal);
+        }
+    }
+
+    [RequiresQemuFact(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
+    public async Task A_guest_whose_target_cannot_load_it_goes_on_where_it_was()
+    {
+        await using var cluster = await ClusterUnderTest.StartAsync();
+        await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", MemoryKind.SharedFile);
+        var id = (await cluster.RunAsync("move", "vm1", "--to", "host-b", "--bwlimit", "4MiB/s", "--detach")).ExpectOk().Output.Trim();
+        await cluster.WaitUntilCopyingAsync(id);
+        await cluster.Hosts[1].Launched("vm1").KillAsync();
+        var failed = await cluster.RunAsync("watch", id);
+        Assert.Equal(1, failed.ExitCode);
+        await source.WaitForStepsAsync();
+        Assert.Equal("failed", Text(await cluster.StatusAsync(id), "phase"));
+    }
+
+    [RequiresQemuFact(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
+    public async Task A_move_is_cancelled_and_the_guest_goes_on_where_it_was()
+    {
+        await using var cluster = await ClusterUnderTest.StartAsync();
+        await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", MemoryKind.SharedFile);
+        var id = (await cluster.RunAsync("move", "vm1", "--to", "host-b", "--bwlimit", "2MiB/s", "--detach")).ExpectOk().Output.Trim();
+        await cluster.WaitUntilCopyingAsync(id);
+        (await cluster.RunAsync("cancel", id)).ExpectOk();
+        await source.WaitForStepsAsync();
+        Assert.False(cluster.Hosts[1].Launched("vm1").IsAlive);
+        Assert.Empty(Directory.GetFiles(cluster.Images));
+    }
+
+    private static int CountEvents(QemuProcess guest, string name) =>
+        guest.Monitor.Events.Count(sent => sent.GetProperty("event").GetString() == name);
+
+    private static string? Text(JsonElement element, string name) => element.GetProperty(name).GetString();
+}
