@@ -33,6 +33,7 @@ public static class GrainServices
         silo.Services.AddHostedService(services => services.GetRequiredService<HostedMigrations>());
         silo.Services.AddSingleton<MigrationMetrics>();
         silo.Services.AddHostedService<LoadSupervisor>();
+        silo.Services.AddHostedService<ForsakenGuests>();
         silo.Services.AddSingleton<MigrationSupervisor>();
         silo.Services.AddHostedService(services => services.GetRequiredService<MigrationSupervisor>());
         return silo;

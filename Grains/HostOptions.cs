@@ -60,6 +60,10 @@ public sealed class HostOptions
     /// <value>10 s by default: longer than a network file system takes to find its server again after a short stall.</value>
     public TimeSpan MaxDowntime { get; set; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>How long no coordinator may be heard while a guest is kept stopped for a save; then the guest gets its run state back.</summary>
+    /// <value>15 s by default: a coordinator whose silo hangs goes on elsewhere sooner.</value>
+    public TimeSpan CommandPatience { get; set; } = TimeSpan.FromSeconds(15);
+
     /// <summary>How long the target of a move may not answer before the guest is given back to its source.</summary>
     /// <value>10 s by default: a silo that was killed is back sooner.</value>
     public TimeSpan TargetPatience { get; set; } = TimeSpan.FromSeconds(10);

@@ -17,7 +17,7 @@ internal sealed class HostedLoad(LoadAttempt attempt, string host, TimeProvider 
 
     public LoadAttempt Attempt { get; } = attempt;
 
-    public TokenGate Gate { get; } = new();
+    public TokenGate Gate { get; } = new(time);
 
     public Task<HostReply> PrepareAsync(HostCommand command)
     {

@@ -14,12 +14,13 @@ internal sealed class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimePr
 
     private readonly Guid _probe = Guid.NewGuid();
     private int _suspended;
+    private volatile bool _isForsaken;
 
     public MigrationSpec Spec { get; } = spec;
 
     public SaveAttempt Attempt { get; } = attempt;
 
-    public TokenGate Gate { get; } = new();
+    public TokenGate Gate { get; } = new(time);
 
     /// <summary>The steps since the last interruption: each of them runs once.</summary>
     public StepRunner Steps { get; private set; } = new(time, logger);
@@ -55,13 +56,28 @@ internal sealed class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimePr
         if (_suspended != command.Attempt)
         {
             _suspended = command.Attempt;
-            var steps = Steps;
-            Steps = new StepRunner(time, logger);
-            await steps.CancelAsync(except: null, TimeSpan.Zero);
+            await BeginStepsAnewAsync();
+            _isForsaken = false;
         }
 
         var reason = new MigrationException(FailureReason.Cancelled, command.Cause);
         return await RunAsync($"suspend {command.Attempt}", cancellation => Attempt.SuspendAsync(reason, cancellation), command.Slice);
+    }
+
+    /// <summary>Interrupts the attempt because its guest stands still and no coordinator is heard: this host may be cut off from all others.
+    /// Nothing goes on before a coordinator has suspended and resumed it.</summary>
+    public async Task ForsakeAsync()
+    {
+        _isForsaken = true;
+        await BeginStepsAnewAsync();
+        await Attempt.SuspendAsync(Forsaken(), CancellationToken.None);
+    }
+
+    /// <exception cref="MigrationException">The attempt was interrupted because no coordinator was heard.</exception>
+    public void ThrowIfForsaken()
+    {
+        if (_isForsaken)
+            throw Forsaken();
     }
 
     /// <summary>Interrupts the attempt because the silo ends; another silo may take it up again.</summary>
@@ -77,6 +93,16 @@ internal sealed class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimePr
         await Steps.CancelAsync(step, StuckLimit);
         await Attempt.AbortAsync(CancellationToken.None);
     }
+
+    private async Task BeginStepsAnewAsync()
+    {
+        var steps = Steps;
+        Steps = new StepRunner(time, logger);
+        await steps.CancelAsync(except: null, TimeSpan.Zero);
+    }
+
+    private MigrationException Forsaken() => new(FailureReason.SiloRestarted,
+        $"Host {Spec.Host} heard of no coordinator while it kept the guest stopped, so the guest got its run state back.");
 
     private StorageTrouble? TroubleOf(StorageFault? fault) => fault is null ? null : new StorageTrouble(
         FailureTranslation.ReasonOf(fault.Fault), fault.Error, fault.Since, fault.Attempts, fault.NextTry,

@@ -102,6 +102,7 @@ internal sealed class ImageWriterGrain(HostedMigrations migrations) : Grain, IIm
         if (Find() is not { } save)
             return Task.FromResult(HostReply.Unknown);
         save.Gate.Obey(command.Token);
+        save.ThrowIfForsaken();
         return save.RunAsync(step, cancellation => ObeyAsync(save.Attempt, TokenOf(command), work(save.Attempt), cancellation), command.Slice);
     }
 }

@@ -68,6 +68,7 @@ internal sealed partial class RamBlockGrain(HostedMigrations migrations, TimePro
         var save = migrations.FindSave(command.MigrationId)
             ?? throw new MigrationException(FailureReason.SiloRestarted, $"This silo knows nothing of migration {command.MigrationId}; it has restarted since.");
         save.Gate.Obey(command.Token);
+        save.ThrowIfForsaken();
         _migration = command.MigrationId;
         return save;
     }

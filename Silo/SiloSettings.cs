@@ -72,6 +72,7 @@ internal sealed class SiloSettings
         MaxDowntime = Limits.MaxDowntime,
         StallTimeout = Limits.StallTimeout,
         TargetPatience = Limits.TargetPatience,
+        CommandPatience = Limits.CommandPatience,
         EpochBytes = Limits.EpochBytes,
         EpochTime = Limits.EpochTime,
     };
@@ -107,6 +108,7 @@ internal sealed class SiloSettings
         CheckTime(nameof(Limits.MaxDowntime), Limits.MaxDowntime);
         CheckTime(nameof(Limits.StallTimeout), Limits.StallTimeout);
         CheckTime(nameof(Limits.TargetPatience), Limits.TargetPatience);
+        CheckTime(nameof(Limits.CommandPatience), Limits.CommandPatience);
         CheckTime(nameof(Limits.EpochTime), Limits.EpochTime);
         if (Limits.EpochBytes < 1 << 20)
             throw new InvalidOperationException($"Limits:EpochBytes is {Limits.EpochBytes}; it is at least 1048576.");
@@ -167,6 +169,9 @@ internal sealed class LimitSettings
 
     /// <summary>How long calls to the storage may not return before a save whose guest is not kept stopped by it is paused.</summary>
     public TimeSpan StallTimeout { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long no coordinator may be heard while a guest is kept stopped for a save; then the guest gets its run state back.</summary>
+    public TimeSpan CommandPatience { get; set; } = TimeSpan.FromSeconds(15);
 
     /// <summary>How long the target of a move may not answer before the guest is given back to its source.</summary>
     public TimeSpan TargetPatience { get; set; } = TimeSpan.FromSeconds(10);

@@ -46,6 +46,9 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
     /// <summary>Whether the image stands under its final name.</summary>
     public bool IsPublished => _image.IsPublished;
 
+    /// <summary>Whether the guest stands still because we stopped it, and its image is not published.</summary>
+    public bool IsHeldStopped => _guest is { IsHeldStopped: true } && !IsPublished;
+
     /// <summary>Whether the guest ran before we stopped it; true before.</summary>
     public bool WasRunning => _wasRunning ??= stops.WasRunning(plan.Migration);
 

@@ -12,7 +12,7 @@ public sealed class TokenGateTests
     public void In_every_history_a_token_is_obeyed_exactly_when_it_is_higher_than_or_the_same_as_the_one_in_charge() =>
         Gen.Select(Gen.Int[1, 4], Gen.Int[0, 1]).Array[1, 20].Sample(history =>
         {
-            var gate = new TokenGate();
+            var gate = new TokenGate(TimeProvider.System);
             FencingToken? current = null;
             foreach (var (number, id) in history)
             {
