@@ -193,8 +193,13 @@ internal sealed partial class MigrationGrain
                 State.Notes = [.. State.Notes, reply.Message];
         }
 
-        if (HasTarget && await AskTargetAsync(loader => loader.Abort(HostCommand())) is not { Step: not HostStep.Working })
-            return;
+        if (HasTarget)
+        {
+            if (await AskTargetAsync(loader => loader.Abort(HostCommand())) is not { Step: not HostStep.Working } ended)
+                return;
+            if (ended.Step == HostStep.Failed && ended.Reason != FailureReason.HostUnavailable)
+                AddNote($"What waited for the guest on {Target} could not be ended: {ended.Message}");
+        }
 
         var phase = State.Reason == FailureReason.Cancelled ? MigrationPhase.Cancelled : MigrationPhase.Failed;
         await EndAsync(phase, State.Reason, State.Message);

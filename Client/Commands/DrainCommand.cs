@@ -20,7 +20,8 @@ internal static class DrainCommand
         runner.Attach(command, async invocation =>
         {
             await using var connection = await invocation.ConnectAsync();
-            return await new DrainRun(invocation, connection, invocation.Get(host), writing.Read(invocation)).RunAsync(invocation.Get(parallel));
+            using var drain = new DrainRun(invocation, connection, invocation.Get(host), writing.Read(invocation));
+            return await drain.RunAsync(invocation.Get(parallel));
         });
         return command;
     }

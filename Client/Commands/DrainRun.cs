@@ -9,12 +9,13 @@ namespace DistMigrate.Client.Commands;
 /// Moves every guest off a host. A guest goes to the host with the most available memory for each guest that this run sends there; when that one
 /// refuses it before it was stopped, to the next one.
 /// </summary>
-internal sealed class DrainRun(Invocation invocation, SiloConnection connection, string host, SaveOptions options)
+internal sealed class DrainRun(Invocation invocation, SiloConnection connection, string host, SaveOptions options) : IDisposable
 {
     private static readonly TimeSpan WatchFor = TimeSpan.FromSeconds(5);
 
     private readonly MigrationRun _run = new(invocation, connection);
     private readonly Dictionary<string, long> _sent = new(StringComparer.Ordinal);
+    private readonly SemaphoreSlim _choosing = new(1);
 
     private Terminal Terminal => invocation.Terminal;
 
@@ -56,6 +57,8 @@ internal sealed class DrainRun(Invocation invocation, SiloConnection connection,
         Terminal.Show([.. outcomes.Select(status => new MigrationSummary(status.Spec, status.Phase, status.Reason, status.PhaseSince))], invocation.Time);
         return ResumeCommand.Combine(outcomes.Select(ExitCodes.Of));
     }
+
+    public void Dispose() => _choosing.Dispose();
 
     /// <summary>Moves one guest.</summary>
     /// <returns>How that ended; null when the guest does not run.</returns>
@@ -116,10 +119,18 @@ internal sealed class DrainRun(Invocation invocation, SiloConnection connection,
 
     private async Task<string> ChooseTargetAsync(string guest, HashSet<string> refused)
     {
-        var target = (await TargetsAsync(refused)).FirstOrDefault()
-            ?? throw new CommandException(ExitCode.Refused, $"no other host is up that could take {guest}.", "'distmigrate hosts' lists the hosts");
-        _sent[target] = _sent.GetValueOrDefault(target) + 1;
-        return target;
+        await _choosing.WaitAsync(invocation.Cancellation);
+        try
+        {
+            var target = (await TargetsAsync(refused)).FirstOrDefault()
+                ?? throw new CommandException(ExitCode.Refused, $"no other host is up that could take {guest}.", "'distmigrate hosts' lists the hosts");
+            _sent[target] = _sent.GetValueOrDefault(target) + 1;
+            return target;
+        }
+        finally
+        {
+            _choosing.Release();
+        }
     }
 
     private async Task<bool> HasTargetAsync(HashSet<string> refused) => (await TargetsAsync(refused)).Count > 0;

@@ -17,6 +17,10 @@ internal sealed class SiloConnection : IAsyncDisposable
     private static readonly TimeSpan ResponseTimeout = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan RetryLimit = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
+
+    /// <summary>How long a first connection to a cluster is tried: a busy one may miss the response time-out once. One that nobody can be
+    /// reached at answers at once, and is not tried again.</summary>
+    private static readonly TimeSpan OpenLimit = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan CloseLimit = TimeSpan.FromSeconds(2);
 
     private readonly ClientSettings _settings;
@@ -60,7 +64,7 @@ internal sealed class SiloConnection : IAsyncDisposable
         CancellationToken cancellation)
     {
         var connection = new SiloConnection(settings, surroundings, environment, say);
-        await connection.RetryAsync(connection.ConnectAsync, settings.IsCluster ? TimeSpan.Zero : RetryLimit, cancellation);
+        await connection.RetryAsync(connection.ConnectAsync, settings.IsCluster ? OpenLimit : RetryLimit, cancellation);
         return connection;
     }
 
@@ -117,7 +121,7 @@ internal sealed class SiloConnection : IAsyncDisposable
             catch (Exception e) when (IsTransient(e))
             {
                 await CloseAsync();
-                if (_time.GetElapsedTime(started) + RetryPause >= limit)
+                if (_time.GetElapsedTime(started) + RetryPause >= limit || (limit == OpenLimit && e is not TimeoutException))
                     throw Unreachable(e);
                 if (!told)
                     _say($"the connection to the silo failed ({ReasonIn(e)}); trying again for up to {limit.TotalSeconds:0} s");

@@ -1,0 +1,67 @@
+using DistMigrate.Tests.Lab;
+
+namespace DistMigrate.Tests.Cluster;
+
+/// <summary>An image is restored on a host that launches a QEMU for it; a host is drained.</summary>
+public sealed class RestoreOnTests
+{
+    private const int Failed = 1;
+    private const int Busy = 7;
+
+    [RequiresQemuFact(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
+    public async Task An_image_is_restored_on_another_host_in_a_QEMU_that_its_silo_launches_and_only_once()
+    {
+        await using var cluster = await ClusterUnderTest.StartAsync();
+        var image = cluster.Image("vm1.img");
+        await using var source = await cluster.Hosts[0].StartGuestAsync("vm1");
+        (await cluster.RunAsync("save", "vm1", image, "--host", "host-a", "--then", "quit")).ExpectOk();
+        (await cluster.RunAsync("restore", image, "--on", "host-b")).ExpectOk();
+        await cluster.Hosts[1].Launched("vm1").WaitForStepsAsync();
+
+        var refused = await cluster.RunAsync("restore", image, "--on", "host-c");
+        refused.ExpectExit(Busy);
+        Assert.Contains("host-b", refused.ErrorOutput, StringComparison.Ordinal);
+        Assert.False(cluster.Hosts[2].Launched("vm1").IsAlive);
+        await cluster.Hosts[1].Launched("vm1").WaitForStepsAsync();
+    }
+
+    [RequiresQemuFact(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
+    public async Task A_host_launches_from_its_definition_of_the_guest_and_shows_what_QEMU_said_when_that_ends_early()
+    {
+        await using var cluster = await ClusterUnderTest.StartAsync();
+        await using var source = await cluster.Hosts[0].StartGuestAsync("vm1");
+        var image = cluster.Image("vm1.img");
+        (await cluster.RunAsync("save", "vm1", image, "--host", "host-a")).ExpectOk();
+        var arguments = source.Arguments.Select((argument, i) => (argument, i)).ToDictionary(
+            pair => $"DISTMIGRATE_Definitions__good__Arguments__{pair.i}", pair => pair.argument);
+        arguments["DISTMIGRATE_Definitions__bad__Arguments__0"] = "-no-such-option";
+        await using var host = cluster.Add("host-d", arguments);
+        host.Start();
+        await cluster.WaitForHostsAsync("up", "up", "up", "up");
+
+        var failed = await cluster.RunAsync("restore", image, "--on", "host-d", "--guest", "bad");
+        failed.ExpectExit(Failed);
+        Assert.Contains("-no-such-option: invalid option", failed.ErrorOutput, StringComparison.Ordinal);
+        (await cluster.RunAsync("restore", image, "--on", "host-d", "--guest", "good")).ExpectOk();
+        await host.Launched("good").WaitForStepsAsync();
+    }
+
+    [RequiresQemuFact(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
+    public async Task A_host_is_drained_and_draining_it_again_finds_nothing_to_do()
+    {
+        await using var cluster = await ClusterUnderTest.StartAsync();
+        await using var first = await cluster.Hosts[0].StartGuestAsync("vm1");
+        await using var second = await cluster.Hosts[0].StartGuestAsync("vm2");
+        var drained = (await cluster.RunAsync("drain", "host-a", "--output", "json")).ExpectOk().Json.GetProperty("migrations").EnumerateArray().ToList();
+        Assert.Equal(2, drained.Count);
+        Assert.All(drained, migration => Assert.Equal("completed", migration.GetProperty("phase").GetString()));
+        Assert.True(first.HasExited && second.HasExited);
+
+        // Each went to the host with the most memory for each guest sent there, so one to each of the two.
+        foreach (var name in new[] { "vm1", "vm2" })
+            await Assert.Single(cluster.Hosts, host => host.Launched(name).IsAlive).Launched(name).WaitForStepsAsync();
+        Assert.NotEqual(cluster.Hosts[1].Launched("vm1").IsAlive, cluster.Hosts[1].Launched("vm2").IsAlive);
+        var again = (await cluster.RunAsync("drain", "host-a", "--output", "json")).ExpectOk();
+        Assert.Empty(again.Json.GetProperty("migrations").EnumerateArray());
+    }
+}
