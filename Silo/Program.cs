@@ -1,5 +1,6 @@
 using DistMigrate.Posix;
 using DistMigrate.Silo;
+using StackExchange.Redis;
 
 if (!SiloArguments.TryParse(args, out var arguments, out var error))
 {
@@ -21,6 +22,11 @@ try
     await using var silo = SiloApplication.Build(arguments);
     await silo.RunAsync(hostLock);
     return 0;
+}
+catch (Exception e) when (e is RedisException or OrleansException)
+{
+    Console.Error.WriteLine($"error: the silo could not join its cluster: {e.Message} Look whether Redis runs at Cluster:ConnectionString and takes its password.");
+    return 1;
 }
 catch (Exception e) when (e is ErrnoException or InvalidOperationException or IOException)
 {

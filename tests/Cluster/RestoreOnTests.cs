@@ -22,7 +22,14 @@ public sealed class RestoreOnTests
         refused.ExpectExit(Busy);
         Assert.Contains("host-b", refused.ErrorOutput, StringComparison.Ordinal);
         Assert.False(cluster.Hosts[2].Launched("vm1").IsAlive);
-        await cluster.Hosts[1].Launched("vm1").WaitForStepsAsync();
+        var restored = cluster.Hosts[1].Launched("vm1");
+        await restored.WaitForStepsAsync();
+
+        // What ends by itself leaves nothing.
+        await restored.KillAsync();
+        await Wait.UntilAsync(() => !restored.IsOnRecord, "the silo has cleared up", details: () => cluster.Log);
+        var hosts = (await cluster.RunAsync("hosts", "--output", "json")).ExpectOk().Json.GetProperty("hosts").EnumerateArray().ToList();
+        Assert.Empty(hosts[1].GetProperty("guests").EnumerateArray());
     }
 
     [RequiresQemuFact(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]

@@ -15,6 +15,9 @@ public sealed class LaunchedGuest(string folder, GuestBoot boot)
     /// <summary>Whether its QEMU is there. One that was never launched is not.</summary>
     public bool IsAlive => Process is { IsAlive: true };
 
+    /// <summary>Whether its silo still has it on record.</summary>
+    public bool IsOnRecord => File.Exists(Path.Combine(folder, "launch.json"));
+
     /// <summary>Once it was found it stays found: the record of a QEMU that was ended is gone.</summary>
     private ProcessIdentity? Process => _process ??= Read();
 
