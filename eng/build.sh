@@ -11,7 +11,7 @@ product_stamp="$root/artifacts/product.stamp"
 product_is_current() {
     [ -x "$client" ] && [ -x "$silo" ] && [ -e "$product_stamp" ] &&
         [ -z "$(cd -- "$root" &&
-            find Client Contracts Grains Guests MappedRam Posix Silo Transfer \
+            find Client Contracts Grains Guests MappedRam Posix Silo Tls Transfer \
                 Directory.Build.props Directory.Packages.props global.json .editorconfig BannedSymbols.txt eng/product.slnf \
                 \( -name bin -o -name obj \) -prune -o -newer "$product_stamp" -print -quit)" ]
 }
@@ -35,4 +35,24 @@ with_build_lock() {
         flock 9
         "$@" 9>&-
     ) 9>"$root/artifacts/build.lock"
+}
+
+# ensure_product: builds the product when a source is newer.
+ensure_product() {
+    if product_is_current; then return; fi
+    "$root/eng/require" sdk && with_build_lock build_product
+}
+
+build_product() {
+    if product_is_current; then return; fi
+    local log
+    log=$(mktemp)
+    echo 'building…' >&2
+    if ! build eng/product.slnf >"$log" 2>&1; then
+        cat -- "$log" >&2
+        rm -f -- "$log"
+        echo 'distmigrate: the build failed, see above.' >&2
+        return 1
+    fi
+    rm -f -- "$log"
 }

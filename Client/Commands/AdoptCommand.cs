@@ -9,13 +9,13 @@ internal static class AdoptCommand
     public static Command Create(CommandRunner runner)
     {
         var id = CommonOptions.Id();
-        var on = new Option<string>("--on") { Description = "The move's source or target: where the guest is to run", HelpName = "HOST", Required = true };
+        var on = new Option<string>("--on") { Description = "Where the guest is to run: the move's source, whose paused guest then goes on, or its target, where it runs already; then its QEMU on the source is ended", HelpName = "HOST", Required = true };
         var wait = CommonOptions.Wait();
-        var detach = new Option<bool>("--detach") { Description = "Only say it; do not wait until it is done" };
+        var detach = new Option<bool>("--detach") { Description = "Only say so and print the id; do not wait until it is done" };
         var timeout = CommonOptions.Timeout();
         var command = new Command(
             "adopt",
-            "Decide who runs the guest of a move that needs attention. See to the other host first: a guest that runs twice destroys its disks.")
+            "Decide who runs the guest of a move that needs attention. Look at the target first, for nothing can check it for you: a guest that runs twice destroys its disks.")
         {
             id, on, wait, detach, timeout,
         };

@@ -12,7 +12,8 @@ internal static class DrainCommand
         var writing = new WriteOptions();
         var command = new Command(
             "drain",
-            "Move every guest off a host, each to the host with the most free memory. It can be interrupted and repeated: what is under way goes on, and is not begun twice.")
+            "Move every running guest that a host knows off it, each to the host that then has the most free memory, or to the next one where that refuses. "
+            + "It can be interrupted and repeated: what is under way goes on, and is not begun twice.")
         {
             host, parallel,
         };

@@ -1,5 +1,5 @@
 using System.CommandLine;
-using DistMigrate.Client.Connection;
+using DistMigrate.Client.Values;
 using DistMigrate.Contracts;
 
 namespace DistMigrate.Client.Commands;
@@ -17,7 +17,7 @@ internal static class MoveCommand
         from.Aliases.Add("--from");
         var qmp = new Option<string?>("--qmp")
         {
-            Description = "The guest's monitor socket on its host [default: as the host knows the guest]",
+            Description = "The guest's monitor socket on its host; then name that host by --from [default: as the host knows the guest]",
             HelpName = "PATH",
         };
         var targetQmp = new Option<string?>("--target-qmp")
@@ -37,7 +37,7 @@ internal static class MoveCommand
         var detach = CommonOptions.Detach();
         var timeout = CommonOptions.Timeout();
 
-        var command = new Command("move", "Move a guest to another host: it is stopped, saved, loaded there, and its QEMU here is ended.")
+        var command = new Command("move", "Move a guest to another host: it is stopped, saved, loaded and proven there, and runs on; then its first QEMU is ended. Whatever fails before, it goes on where it was.")
         {
             guest, to, from, qmp, targetQmp, image, keep, channels, wait, detach, timeout,
         };
@@ -55,9 +55,10 @@ internal static class MoveCommand
                 new MoveOptions(invocation.Get(to), Absolute(invocation, invocation.Get(targetQmp)), invocation.Get(keep)));
             var settings = invocation.LoadSettings();
             await using var connection = await invocation.ConnectAsync(settings);
-            var source = invocation.Get(from)
-                ?? (request.QmpPath is null ? await FindHostAsync(connection, request.Guest, invocation.Cancellation) : null)
-                ?? CommonOptions.ChooseHost(null, connection, settings);
+            CheckTarget(request.Move!.Target, await connection.CallAsync(grains => grains.GetGrain<IClusterGrain>(0).GetHosts(), invocation.Cancellation));
+            var source = invocation.Get(from) ?? (request.QmpPath is null
+                ? FindHost(request.Guest, await HostsCommand.AskAllAsync(connection, invocation.Cancellation))
+                : CommonOptions.ChooseHost(null, connection, settings));
             return await new MigrationRun(invocation, connection).StartAsync(source, request, invocation.Get(detach), invocation.Get(timeout));
         });
         return command;
@@ -65,13 +66,33 @@ internal static class MoveCommand
 
     private static string? Absolute(Invocation invocation, string? path) => path is null ? null : invocation.Surroundings.Absolute(path);
 
-    /// <summary>The host that knows the guest; null when none does.</summary>
-    /// <exception cref="CommandException">More than one does.</exception>
-    private static async Task<string?> FindHostAsync(SiloConnection connection, string guest, CancellationToken cancellation)
+    /// <summary>A move whose target is away waits for it for a while; one that is known to be away need not begin.</summary>
+    /// <exception cref="CommandException">It is not in the cluster, or down.</exception>
+    private static void CheckTarget(string target, IReadOnlyList<HostPresence> hosts)
     {
-        var hosts = await HostsCommand.AskAllAsync(connection, cancellation);
-        var found = hosts.Where(host => host.Status?.Guests.Contains(guest) == true).Select(host => host.Presence.Host).ToList();
-        return found.Count <= 1 ? found.FirstOrDefault() : throw CommandException.Usage(
-            $"several hosts know a guest {guest}: {string.Join(", ", found)}.", "name the one that it runs on by --from");
+        var known = hosts.FirstOrDefault(host => host.Host == target);
+        if (known is { IsUp: true })
+            return;
+        throw new CommandException(
+            ExitCode.Unreachable,
+            $"host {Printable.Of(target)} is {(known is null ? "not in the cluster" : "down")}; up are {NamesOf(hosts.Where(host => host.IsUp))}.", "'distmigrate hosts' shows them");
     }
+
+    /// <summary>The host that knows the guest.</summary>
+    /// <exception cref="CommandException">None does, or more than one.</exception>
+    private static string FindHost(string guest, (HostPresence Presence, HostStatus? Status)[] hosts)
+    {
+        var found = hosts.Where(host => host.Status?.Guests.Contains(guest) == true).Select(host => host.Presence).ToList();
+        if (found.Count == 1)
+            return found[0].Host;
+        if (found.Count > 1)
+            throw CommandException.Usage($"several hosts know a guest {guest}: {NamesOf(found)}.", "name the one that it runs on by --from");
+        var down = hosts.Where(host => host.Status is null).Select(host => host.Presence).ToList();
+        throw new CommandException(
+            ExitCode.NotFound,
+            $"no host that is up knows a guest {guest}{(down.Count > 0 ? $", and down are {NamesOf(down)}" : "")}.",
+            "'distmigrate hosts' shows the guests of each; for one that is not listed, name its host by --from and its monitor socket there by --qmp");
+    }
+
+    private static string NamesOf(IEnumerable<HostPresence> hosts) => string.Join(", ", hosts.Select(host => host.Host));
 }

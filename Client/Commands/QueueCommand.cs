@@ -15,7 +15,7 @@ internal static class QueueCommand
             Description = "Only this host, and the storage that its migrations use [default: all hosts]",
             HelpName = "HOST",
         };
-        var command = new Command("queue", "Show which migrations hold the places of hosts and storages, and which wait, with their positions.") { host };
+        var command = new Command("queue", "Show which migrations run or wait, and for what: the places of each host, outgoing and incoming, and of each storage.") { host };
         runner.Attach(command, async invocation =>
         {
             await using var connection = await invocation.ConnectAsync();

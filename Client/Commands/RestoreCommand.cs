@@ -12,7 +12,7 @@ internal static class RestoreCommand
         var image = CommonOptions.Image();
         var qmp = new Option<string?>("--qmp")
         {
-            Description = "Monitor socket of a QEMU that waits with -incoming defer [default: the host launches one, from its definition of the guest]",
+            Description = "Monitor socket of a QEMU that waits with -incoming defer [default: the host launches one, from its definition of the guest or else as the saved one was]",
             HelpName = "PATH",
         };
         var guest = new Option<string?>("--guest")
@@ -23,6 +23,7 @@ internal static class RestoreCommand
         guest.Validators.Add(result => CommonOptions.CheckGuestName(result, result.GetValueOrDefault<string?>()));
         var host = CommonOptions.Host();
         host.Aliases.Add("--on");
+        host.Description = "Host that the guest is to run on, which sees the image [default: this machine's silo, else DISTMIGRATE_HOST, else the configuration file]";
         var channels = CommonOptions.Number("--channels", "QEMU's multifd channels, 1 to 64; 0 loads without multifd", 0, 64, new RestoreOptions().Channels);
         var directIo = new Option<bool>("--direct-io") { Description = "Let QEMU read past its page cache (O_DIRECT); needs channels" };
         var ignoreClaim = new Option<bool>("--ignore-claim")
@@ -38,7 +39,7 @@ internal static class RestoreCommand
         var detach = CommonOptions.Detach();
         var timeout = CommonOptions.Timeout();
 
-        var command = new Command("restore", "Load an image into a QEMU, and let the guest run on there.")
+        var command = new Command("restore", "Load an image into a QEMU that waits, or that the host launches, and let the guest run on there.")
         {
             image, qmp, guest, host, channels, directIo, ignoreClaim, paused, ignoreMismatch, wait, detach, timeout,
         };

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using DistMigrate.Client.Values;
 
 namespace DistMigrate.Client.Connection;
 
@@ -20,9 +21,12 @@ internal sealed record SettingsLayer(
         : new SettingsLayer()).Under(OfVariables(surroundings));
 
     /// <summary>What is said of a cluster in one word: a configuration file where there is one of that name, else how to reach its Redis.</summary>
-    /// <exception cref="CommandException">The file cannot be read or understood.</exception>
+    /// <exception cref="CommandException">There is no such file, or it cannot be read or understood.</exception>
     public static SettingsLayer OfCluster(Surroundings surroundings, string fileOrRedis) =>
-        File.Exists(surroundings.Absolute(fileOrRedis)) ? FromFile(surroundings.Absolute(fileOrRedis)) : new SettingsLayer(Redis: fileOrRedis);
+        File.Exists(surroundings.Absolute(fileOrRedis)) ? FromFile(surroundings.Absolute(fileOrRedis))
+        : fileOrRedis.StartsWith('/') || fileOrRedis.StartsWith('.') || fileOrRedis.EndsWith(".json", StringComparison.Ordinal)
+            ? throw CommandException.Usage($"there is no configuration file {Printable.Of(fileOrRedis)}.", "name one that exists, or write how to reach the cluster's Redis: host:6379,password=...")
+            : new SettingsLayer(Redis: fileOrRedis);
 
     /// <summary>This layer below a stronger one.</summary>
     public SettingsLayer Under(SettingsLayer stronger) => new(
@@ -58,11 +62,14 @@ internal sealed record SettingsLayer(
         catch (JsonException e)
         {
             throw CommandException.Usage(
-                $"the configuration file {path} is malformed at line {e.LineNumber + 1}: {e.Message}",
+                $"the configuration file {path} is malformed at line {e.LineNumber + 1}: {WordsOf(e)}.",
                 "it is one JSON object with \"gateways\" (a list of \"ip:port\") or \"redis\", \"cluster-id\", \"host\", \"state\", " +
                 "\"tls-certificate\", \"tls-key\" and \"tls-authority\"");
         }
     }
+
+    /// <summary>Without the names of types of ours, and the position that is told already.</summary>
+    private static string WordsOf(JsonException e) => e.Message.Split(" contained in type ")[0].Replace("mapped to any .NET member", "understood", StringComparison.Ordinal).Split(" Path: ")[0].TrimEnd('.');
 
     /// <summary>Splits <c>ip:port,ip:port</c>.</summary>
     public static IReadOnlyList<string> SplitGateways(string text) =>

@@ -222,7 +222,8 @@ internal sealed class SiloConnection : IAsyncDisposable
             $"no silo of the configured cluster answers{Place()}: {_tls?.Refusal ?? ReasonIn(cause)}",
             _tls?.Refusal is not null
                 ? "show a certificate of that cluster's authority (docs/cluster.md tells how one is made), or leave TLS away when its silos have none"
-                : "check that a silo runs there, that its gateway port is open to this machine, that the cluster id is right" +
+                : cause is RedisException ? "check that Redis runs there, and that address and password are right"
+                : $"check that {(_settings.Redis is null ? "a silo runs" : "Redis and a silo run")} there, that its gateway port is open to this machine, that the cluster id is right" +
                   (_tls is null ? ", and whether its silos take TLS only (set DISTMIGRATE_TLS_CERTIFICATE, _KEY and _AUTHORITY then)" : ""),
             cause)
         : new CommandException(
@@ -243,7 +244,9 @@ internal sealed class SiloConnection : IAsyncDisposable
         if (e is TimeoutException)
             return $"no answer within {ResponseTimeout.TotalSeconds:0} s";
         var cause = e is AggregateException { InnerException: { } inner } ? inner : e;
-        return Printable.Of(cause.Message.Split('\n')[0].Trim().TrimEnd('.'));
+        return cause is SiloUnavailableException && cause.Message.StartsWith("Could not find any gateway", StringComparison.Ordinal)
+            ? "no silo of that cluster id is up"
+            : Printable.Of(cause.Message.Split('\n')[0].Split(" To allow this multiplexer")[0].Trim().TrimEnd('.'));
     }
 
     private sealed class ConnectionLostException() : Exception("the gateway hung up");

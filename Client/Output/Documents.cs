@@ -53,7 +53,8 @@ internal sealed record MigrationEntry(
     string Phase,
     string? Reason,
     DateTimeOffset Submitted,
-    DateTimeOffset PhaseSince);
+    DateTimeOffset PhaseSince,
+    string? Target);
 
 /// <summary>A list of migrations, newest first.</summary>
 internal sealed record MigrationListDocument(int Schema, IReadOnlyList<MigrationEntry> Migrations);

@@ -18,13 +18,16 @@ internal static class HostsOutput
         {
             var age = time.GetUtcNow() - presence.Since;
             table.Row(
-                presence.Host, StateOf(presence), DurationText.Format(age > TimeSpan.Zero ? age : TimeSpan.Zero), presence.Address, status?.Version ?? "",
+                presence.Host, StateOf(presence), DurationText.Format(age > TimeSpan.Zero ? age : TimeSpan.Zero), presence.Address, ShortVersion(status?.Version),
                 string.Join(", ", status?.Guests ?? []), InUse(status, PlaceKind.Outgoing, status?.MaxOutgoing), InUse(status, PlaceKind.Incoming, status?.MaxIncoming),
                 status is null ? "" : Printable.Count(status.Queued.Count), status?.AvailableMemory is { } memory ? ByteSize.Format(memory) : "",
                 string.Join('\n', (status?.Storage ?? []).Where(space => space.FreeBytes is not null).Select(space => $"{ByteSize.Format(space.FreeBytes!.Value)} in {space.Path}")));
         }
         terminal.Show(table);
     }
+
+    /// <summary>A build's version ends in its whole commit.</summary>
+    private static string ShortVersion(string? version) => version is null ? "" : version.IndexOf('+') is >= 0 and var plus ? version[..Math.Min(version.Length, plus + 9)] : version;
 
     private static string StateOf(HostPresence presence) => presence.IsUp ? "up" : "down";
 

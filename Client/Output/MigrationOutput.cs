@@ -161,11 +161,13 @@ internal static class MigrationOutput
         {
             var request = migration.Spec.Request;
             table.Row(
-                migration.Spec.Id, OutputJson.NameOf(request.Kind), request.Guest, migration.Spec.Host, migration.Phase.ToName(),
+                migration.Spec.Id, OutputJson.NameOf(request.Kind), request.Guest, WayOf(migration.Spec), migration.Phase.ToName(),
                 ReasonName(migration.Reason) ?? "", LocalTime(migration.Spec.Submitted, time), request.ImagePath);
         }
         terminal.Show(table);
     }
+
+    private static string WayOf(MigrationSpec spec) => spec.Request.Move is { } move ? $"{spec.Host} → {move.Target}" : spec.Host;
 
     private static MigrationEntry ToEntry(MigrationSummary migration) => new(
         migration.Spec.Id,
@@ -176,7 +178,8 @@ internal static class MigrationOutput
         migration.Phase.ToName(),
         ReasonName(migration.Reason),
         migration.Spec.Submitted,
-        migration.Changed);
+        migration.Changed,
+        migration.Spec.Request.Move?.Target);
 
     private static BlockEntry ToEntry(BlockStatus block) => new(
         block.Name,

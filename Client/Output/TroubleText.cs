@@ -53,6 +53,12 @@ internal static class TroubleText
     private static string WhatToDo(MigrationStatus status)
     {
         var id = status.Spec.Id;
+        if (status is { Phase: MigrationPhase.NeedsAttention, Spec.Request.Move: { } move })
+        {
+            return $"look at {move.Target}; 'distmigrate adopt {id} --on {move.Target}' if the guest runs there, else, once its QEMU there has surely ended, "
+                + $"'distmigrate adopt {id} --on {status.Spec.Host}'";
+        }
+
         if (status.Phase == MigrationPhase.NeedsAttention)
             return $"'distmigrate resume {id}' tries again to treat the guest as asked, 'distmigrate cancel {id}' leaves it as it is";
         var remedy = status.Trouble?.Reason switch

@@ -76,7 +76,8 @@ public sealed class MoveTests
         await using var small = await QemuProcess.StartAsync((source.Recipe with { MiB = source.Recipe.MiB * 2, ExtraArguments = [] }).AsTarget());
         await RefusedAsync(["move", "vm1", "--to", "host-b", "--target-qmp", small.QmpSocket], "does not fit");
         await RefusedAsync(["move", "vm1", "--to", "host-a", "--from", "host-a"], "already");
-        await RefusedAsync(["move", "vm1", "--to", "host-x"], "host-x");
+        await RefusedAsync(["move", "vm1", "--to", "host-x"], "host host-x is not in the cluster");
+        await RefusedAsync(["move", "vm9", "--to", "host-b"], "no host that is up knows a guest vm9");
         await RefusedAsync(["move", "vm1", "--to", "host-b", "--target-qmp", "/nowhere/qmp"], "/nowhere/qmp");
         await cluster.Hosts[1].KillAsync();
         await RefusedAsync(["move", "vm1", "--to", "host-b"], "host-b");

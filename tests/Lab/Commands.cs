@@ -13,10 +13,24 @@ public static class Commands
     public static string SiloProgram { get; } = BuiltProgram("DistMigrate.Silo", "distmigrate-silo");
 
     /// <summary>How to start a command; a cluster or file of the person who runs the tests is not what they test.</summary>
-    public static ProcessStartInfo Client(IReadOnlyList<string> arguments) => Of(ClientProgram, arguments);
+    public static ProcessStartInfo Client(IReadOnlyList<string> arguments) => Program(ClientProgram, arguments);
 
     /// <summary>How to start a silo.</summary>
-    public static ProcessStartInfo Silo(IReadOnlyList<string> arguments) => Of(SiloProgram, arguments);
+    public static ProcessStartInfo Silo(IReadOnlyList<string> arguments) => Program(SiloProgram, arguments);
+
+    /// <summary>How to start another program of the repository, under the same conditions.</summary>
+    public static ProcessStartInfo Program(string program, IReadOnlyList<string> arguments)
+    {
+        var start = new ProcessStartInfo(program, arguments)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        foreach (var name in start.Environment.Keys.Where(name => name.StartsWith("DISTMIGRATE_", StringComparison.Ordinal)).ToList())
+            start.Environment.Remove(name);
+        return start;
+    }
 
     /// <summary>Starts a program. Its output is redirected and must be read; the caller disposes it.</summary>
     public static Process Start(ProcessStartInfo start)
@@ -75,19 +89,6 @@ public static class Commands
     {
         lock (text)
             return text.ToString();
-    }
-
-    private static ProcessStartInfo Of(string program, IReadOnlyList<string> arguments)
-    {
-        var start = new ProcessStartInfo(program, arguments)
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        foreach (var name in start.Environment.Keys.Where(name => name.StartsWith("DISTMIGRATE_", StringComparison.Ordinal)).ToList())
-            start.Environment.Remove(name);
-        return start;
     }
 
     // artifacts/bin/PROJECT/CONFIGURATION/ is where this assembly lies, too.

@@ -65,6 +65,18 @@ public sealed class SettingsTests : IDisposable
         Assert.Equal(["Unspecified/other.example:6379"], settings.Redis!.EndPoints.Select(endpoint => endpoint.ToString()));
     }
 
+    [Theory]
+    [InlineData("/nowhere/cluster.json")]
+    [InlineData("cluster.json")]
+    [InlineData("./cluster")]
+    public void A_file_that_does_not_exist_is_not_taken_for_a_Redis(string path)
+    {
+        _test.Variables["DISTMIGRATE_CLUSTER"] = path;
+        var refused = Assert.Throws<CommandException>(() => Load());
+        Assert.Equal(ExitCode.Usage, refused.ExitCode);
+        Assert.Contains($"no configuration file {path}", refused.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_Redis_that_cannot_be_understood_is_refused_without_its_password()
     {

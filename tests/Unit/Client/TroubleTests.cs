@@ -144,6 +144,16 @@ public sealed class TroubleTests : IDisposable
     }
 
     [Fact]
+    public void A_move_that_needs_attention_is_decided_by_adopt()
+    {
+        var status = TestMigration.Status(MigrationPhase.NeedsAttention, FailureReason.HostUnavailable);
+        var request = status.Spec.Request with { Kind = MigrationKind.Move, Move = new MoveOptions("host-b") };
+        _test.Terminal().Show(status with { Spec = status.Spec with { Request = request } }, _time);
+        Assert.Matches(@"(?m)^what to do +look at host-b; 'distmigrate adopt m-1 --on host-b' .*'distmigrate adopt m-1 --on host-a'", _test.Out);
+        Assert.DoesNotContain("resume", _test.Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Trouble_is_told_as_JSON()
     {
         _test.Terminal(OutputFormat.Json).Show(Paused(NoSpace), _time);
