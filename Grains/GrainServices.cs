@@ -1,4 +1,5 @@
 using DistMigrate.Grains.Placement;
+using DistMigrate.Guests;
 using DistMigrate.Transfer;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -23,6 +24,7 @@ public static class GrainServices
         silo.Services.AddPlacementDirector<HostPinnedPlacement, HostPinnedDirector>();
         silo.AddIncomingGrainCallFilter<FailureFilter>();
         silo.Services.TryAddSingleton(TimeProvider.System);
+        silo.Services.TryAddSingleton(QemuGuest.Connector);
         silo.Services.AddSingleton(services => new StopRecords(
             Path.Combine(services.GetRequiredService<IOptions<HostOptions>>().Value.StateFolder, "stopped"),
             services.GetRequiredService<TimeProvider>()));

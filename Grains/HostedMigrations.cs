@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
 using DistMigrate.Contracts;
+using DistMigrate.Guests;
 using DistMigrate.Transfer;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -13,7 +14,8 @@ namespace DistMigrate.Grains;
 /// at any time, and the progress must not go with it.
 /// </summary>
 internal sealed partial class HostedMigrations(
-    IOptions<HostOptions> options, StopRecords stops, LoadRecords loads, TimeProvider time, ILogger<HostedMigrations> logger) : IHostedService
+    IOptions<HostOptions> options, StopRecords stops, LoadRecords loads, GuestConnector connect, TimeProvider time, ILogger<HostedMigrations> logger)
+    : IHostedService
 {
     private readonly ConcurrentDictionary<string, HostedSave> _saves = new();
     private readonly ConcurrentDictionary<string, HostedLoad> _loads = new();
@@ -34,7 +36,7 @@ internal sealed partial class HostedMigrations(
 
     /// <summary>The save of a spec, set up at the first call.</summary>
     public HostedSave GetOrAddSave(MigrationSpec spec) =>
-        _saves.GetOrAdd(spec.Id, _ => new HostedSave(spec, new SaveAttempt(PlanSave(spec), Stops, _options.RuntimeFolder, time), time, logger));
+        _saves.GetOrAdd(spec.Id, _ => new HostedSave(spec, new SaveAttempt(PlanSave(spec), Stops, _options.RuntimeFolder, connect, time), time, logger));
 
     /// <summary>The restore of a spec, set up at the first call.</summary>
     public HostedLoad GetOrAddLoad(MigrationSpec spec) =>

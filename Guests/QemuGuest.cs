@@ -6,7 +6,7 @@ namespace DistMigrate.Guests;
 /// <summary>
 /// A guest: one QEMU process on this machine, controlled through its QMP socket, its memory read from outside. QEMU 10.0 or later.
 /// </summary>
-public sealed class QemuGuest : IAsyncDisposable
+public sealed class QemuGuest : IGuest
 {
     /// <summary>QEMU streams what is not in a shared named file; up to this many bytes of it the pause stays short.</summary>
     internal const long StreamedMemoryLimit = 64L * 1024 * 1024;
@@ -30,6 +30,10 @@ public sealed class QemuGuest : IAsyncDisposable
         Pid = pid;
         StartTime = startTime;
     }
+
+    /// <summary>Connects by <see cref="ConnectAsync"/>.</summary>
+    public static GuestConnector Connector { get; } =
+        async (name, qmpPath, time, cancellationToken) => await ConnectAsync(name, qmpPath, time, cancellationToken);
 
     /// <summary>The name that the operator knows it by.</summary>
     public string Name { get; }
@@ -80,6 +84,9 @@ public sealed class QemuGuest : IAsyncDisposable
             return null;
         }
     }
+
+    /// <inheritdoc cref="QmpClient.ThrowIfEnded"/>
+    public void ThrowIfEnded() => Qmp.ThrowIfEnded();
 
     /// <summary>Whether the guest runs, and QEMU's word for its state.</summary>
     /// <exception cref="GuestException">QEMU did not answer.</exception>

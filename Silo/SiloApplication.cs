@@ -34,8 +34,11 @@ internal sealed partial class SiloApplication : IAsyncDisposable
     private static string Version { get; } =
         typeof(SiloApplication).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
 
+    /// <summary>Puts it together.</summary>
+    /// <param name="arguments">The command line.</param>
+    /// <param name="replace">Replaces services, for a silo whose guests are not real; the product's own has none.</param>
     /// <exception cref="InvalidOperationException">The configuration makes no sense.</exception>
-    public static SiloApplication Build(SiloArguments arguments)
+    public static SiloApplication Build(SiloArguments arguments, Action<IServiceCollection>? replace = null)
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = arguments.StateFolder });
         builder.Configuration.Sources.Clear();
@@ -65,6 +68,7 @@ internal sealed partial class SiloApplication : IAsyncDisposable
             .AddPrometheusExporter());
         builder.Services.AddSingleton<SiloMetrics>();
         builder.UseOrleans(silo => ConfigureSilo(silo, arguments, settings, endpoint));
+        replace?.Invoke(builder.Services);
 
         var application = builder.Build();
         application.MapPrometheusScrapingEndpoint("/metrics");

@@ -15,8 +15,9 @@ namespace DistMigrate.Transfer;
 /// <param name="plan">What to save and where.</param>
 /// <param name="stops">This host's stop records.</param>
 /// <param name="runtimeFolder">Where the locks lie that all silos of this machine share.</param>
+/// <param name="connect">Connects to the guest.</param>
 /// <param name="time">The clock.</param>
-public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtimeFolder, TimeProvider time) : IAsyncDisposable
+public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtimeFolder, GuestConnector connect, TimeProvider time) : IAsyncDisposable
 {
     /// <summary>How long an interruption waits for calls that do not return.</summary>
     private static readonly TimeSpan StuckLimit = TimeSpan.FromSeconds(5);
@@ -390,7 +391,7 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
         await _openGate.WaitAsync(cancellationToken);
         try
         {
-            return _guest ??= await SourceGuest.OpenAsync(plan, stops, runtimeFolder, time, cancellationToken);
+            return _guest ??= await SourceGuest.OpenAsync(plan, stops, runtimeFolder, connect, time, cancellationToken);
         }
         finally
         {

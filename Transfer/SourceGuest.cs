@@ -12,12 +12,12 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
     private readonly SavePlan _plan;
     private readonly StopRecords _stops;
     private readonly TimeProvider _time;
-    private readonly QemuGuest _qemu;
+    private readonly IGuest _qemu;
     private readonly GuestLock _lock;
     private long _stoppedAt;
     private TimeSpan? _downtime;
 
-    private SourceGuest(SavePlan plan, StopRecords stops, TimeProvider time, QemuGuest qemu, GuestLock @lock)
+    private SourceGuest(SavePlan plan, StopRecords stops, TimeProvider time, IGuest qemu, GuestLock @lock)
     {
         _plan = plan;
         _stops = stops;
@@ -51,9 +51,9 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
     /// <exception cref="GuestException">It cannot be reached.</exception>
     /// <exception cref="ImageException">Another migration holds it.</exception>
     public static async Task<SourceGuest> OpenAsync(
-        SavePlan plan, StopRecords stops, string runtimeFolder, TimeProvider time, CancellationToken cancellationToken)
+        SavePlan plan, StopRecords stops, string runtimeFolder, GuestConnector connect, TimeProvider time, CancellationToken cancellationToken)
     {
-        var qemu = await ConnectAsync(plan, runtimeFolder, time, cancellationToken);
+        var qemu = await ConnectAsync(plan, runtimeFolder, connect, time, cancellationToken);
         try
         {
             return new SourceGuest(plan, stops, time, qemu, GuestLock.Take(runtimeFolder, ProcessOf(plan, qemu), plan.Guest));
@@ -93,7 +93,7 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
 
     /// <summary>Fails when its QEMU has ended; its memory may be there to read all the same.</summary>
     /// <exception cref="GuestException">It has.</exception>
-    public void ThrowIfEnded() => _qemu.Qmp.ThrowIfEnded();
+    public void ThrowIfEnded() => _qemu.ThrowIfEnded();
 
     /// <summary>Stops it, once its run state and our intent are durable. Fails when a RAMBlock came, went or changed its size.</summary>
     /// <param name="device">Device number of the partial image.</param>
@@ -223,14 +223,15 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
         _lock.Dispose();
     }
 
-    private static ProcessIdentity ProcessOf(SavePlan plan, QemuGuest qemu) => new(plan.Host, qemu.Pid, qemu.StartTime);
+    private static ProcessIdentity ProcessOf(SavePlan plan, IGuest qemu) => new(plan.Host, qemu.Pid, qemu.StartTime);
 
     /// <summary>Connects to the guest. A monitor that another migration holds does not greet: the guest's lock tells it from one that is no monitor.</summary>
-    private static async Task<QemuGuest> ConnectAsync(SavePlan plan, string runtimeFolder, TimeProvider time, CancellationToken cancellationToken)
+    private static async Task<IGuest> ConnectAsync(
+        SavePlan plan, string runtimeFolder, GuestConnector connect, TimeProvider time, CancellationToken cancellationToken)
     {
         try
         {
-            return await QemuGuest.ConnectAsync(plan.Guest, plan.QmpPath, time, cancellationToken);
+            return await connect(plan.Guest, plan.QmpPath, time, cancellationToken);
         }
         catch (GuestException e) when (e.Fault == GuestFault.NotQmp)
         {

@@ -4,17 +4,22 @@ using System.Globalization;
 namespace DistMigrate.Bench;
 
 /// <summary>The command line of the benchmarks.</summary>
-/// <param name="What">saves, sparse, memory, steps, epochs, micro, all or faults.</param>
+/// <param name="What">saves, sparse, memory, steps, epochs, micro, all, faults or control.</param>
 /// <param name="Rounds">Measured rounds.</param>
 /// <param name="MiB">RAM of the guest.</param>
 /// <param name="UsedMiB">How much of it holds something else than zeros.</param>
+/// <param name="Migrations">Migrations of the control plane.</param>
+/// <param name="Silos">Silos of the control plane; 0 for one, and then three.</param>
 /// <param name="Folder">Where the images go; it exists.</param>
 /// <param name="OwnsFolder">Whether the folder was made by us.</param>
-internal sealed record BenchOptions(string What, int Rounds, int MiB, int UsedMiB, string Folder, bool OwnsFolder)
+internal sealed record BenchOptions(string What, int Rounds, int MiB, int UsedMiB, int Migrations, int Silos, string Folder, bool OwnsFolder)
 {
-    public const string Help = "usage: bench/run saves|sparse|memory|steps|epochs|micro|all|faults [--rounds N] [--mib N] [--used N] [--folder PATH]";
+    public const string Help = """
+        usage: bench/run saves|sparse|memory|steps|epochs|micro|all|faults [--rounds N] [--mib N] [--used N] [--folder PATH]
+               bench/run control [--migrations N] [--silos 1|3] [--folder PATH]
+        """;
 
-    private static readonly string[] Subjects = ["saves", "sparse", "memory", "steps", "epochs", "micro", "all", "faults"];
+    private static readonly string[] Subjects = ["saves", "sparse", "memory", "steps", "epochs", "micro", "all", "faults", "control"];
 
     public static bool TryParse(string[] args, [NotNullWhen(true)] out BenchOptions? options, out string error)
     {
@@ -22,7 +27,7 @@ internal sealed record BenchOptions(string What, int Rounds, int MiB, int UsedMi
         error = Help;
         if (args.Length == 0 || !Subjects.Contains(args[0]))
             return false;
-        var numbers = new Dictionary<string, int> { ["--rounds"] = 5, ["--mib"] = 2048, ["--used"] = 1945 };
+        var numbers = new Dictionary<string, int> { ["--rounds"] = 5, ["--mib"] = 2048, ["--used"] = 1945, ["--migrations"] = 1000, ["--silos"] = 0 };
         string? folder = null;
         for (var i = 1; i < args.Length; i += 2)
         {
@@ -36,6 +41,8 @@ internal sealed record BenchOptions(string What, int Rounds, int MiB, int UsedMi
                 numbers[args[i]] = number;
         }
 
+        if (numbers["--silos"] is not (0 or 1 or 3))
+            return false;
         var (mib, used) = (numbers["--mib"], numbers["--used"]);
         if (used > mib - GuestFill.ReservedMiB)
         {
@@ -50,7 +57,8 @@ internal sealed record BenchOptions(string What, int Rounds, int MiB, int UsedMi
         }
 
         options = new BenchOptions(
-            args[0], numbers["--rounds"], mib, used, folder ?? Directory.CreateTempSubdirectory("dm-bench-").FullName, folder is null);
+            args[0], numbers["--rounds"], mib, used, numbers["--migrations"], numbers["--silos"],
+            folder ?? Directory.CreateTempSubdirectory("dm-bench-").FullName, folder is null);
         return true;
     }
 

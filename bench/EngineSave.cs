@@ -1,3 +1,4 @@
+using DistMigrate.Guests;
 using DistMigrate.MappedRam.Journal;
 using DistMigrate.Transfer;
 
@@ -7,18 +8,26 @@ namespace DistMigrate.Bench;
 internal static class EngineSave
 {
     /// <summary>Saves a stopped guest, and leaves it and its image.</summary>
-    /// <param name="guest">The guest.</param>
+    public static Task RunAsync(
+        BenchGuest guest, string image, string local, WriterOptions writer, Action afterStep, CancellationToken cancellationToken) =>
+        RunAsync("bench", guest.Qemu.QmpSocket, QemuGuest.Connector, image, local, writer, afterStep, cancellationToken);
+
+    /// <summary>Saves a guest, and leaves it and its image.</summary>
+    /// <param name="name">The name of guest and migration.</param>
+    /// <param name="qmpPath">Its monitor.</param>
+    /// <param name="connect">Connects to it.</param>
     /// <param name="image">Where to.</param>
     /// <param name="local">A folder for locks and stop records.</param>
     /// <param name="writer">How pages are written.</param>
     /// <param name="afterStep">Called after each step of <see cref="StepTimes.Names"/>.</param>
     /// <param name="cancellationToken">Ends it.</param>
     public static async Task RunAsync(
-        BenchGuest guest, string image, string local, WriterOptions writer, Action afterStep, CancellationToken cancellationToken)
+        string name, string qmpPath, GuestConnector connect, string image, string local, WriterOptions writer, Action afterStep,
+        CancellationToken cancellationToken)
     {
         var stops = new StopRecords(Path.Combine(local, "stops"), TimeProvider.System);
-        var plan = new SavePlan("bench", "bench", "bench", guest.Qemu.QmpSocket, image, Overwrite: false, AfterPublication.Pause, writer, LaunchFolder: "", Request: "");
-        await using var attempt = new SaveAttempt(plan, stops, local, TimeProvider.System);
+        var plan = new SavePlan(name, "bench", name, qmpPath, image, Overwrite: false, AfterPublication.Pause, writer, LaunchFolder: "", Request: "");
+        await using var attempt = new SaveAttempt(plan, stops, local, connect, TimeProvider.System);
         try
         {
             await attempt.OpenAsync(new JournalToken(1, Guid.NewGuid()), cancellationToken);
@@ -40,7 +49,7 @@ internal static class EngineSave
             afterStep();
             await attempt.PublishAsync();
             afterStep();
-            stops.Forget("bench");
+            stops.Forget(name);
         }
         catch
         {

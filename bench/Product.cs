@@ -119,7 +119,7 @@ internal sealed class Product : IAsyncDisposable
     }
 
     /// <summary>Removes our variables: a cluster, file or setting of the person who runs this is not what is measured.</summary>
-    private static void Forget(IDictionary<string, string?> environment)
+    internal static void Forget(IDictionary<string, string?> environment)
     {
         foreach (var name in environment.Keys.Where(name => name.StartsWith("DISTMIGRATE_", StringComparison.Ordinal)).ToList())
             environment.Remove(name);

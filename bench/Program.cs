@@ -1,5 +1,11 @@
 using DistMigrate.Bench;
 
+if (args is [ControlSilo.Command, var state])
+{
+    await ControlSilo.RunAsync(state);
+    return 0;
+}
+
 if (!BenchOptions.TryParse(args, out var options, out var error))
 {
     Console.Error.WriteLine(error);
@@ -30,6 +36,8 @@ try
         await EpochsBench.RunAsync(options, stop.Token);
     if (options.What == "faults")
         await FaultsBench.RunAsync(stop.Token);
+    if (options.What == "control")
+        await ControlBench.RunAsync(options, stop.Token);
     if (all || options.What == "micro")
         MicroBench.Run();
     return 0;

@@ -9,9 +9,14 @@ internal sealed class Samples
 
     public double Median => MedianOf(_values);
 
+    public int Count => _values.Count;
+
     public double Min => _values.Min();
 
     public double Max => _values.Max();
+
+    /// <summary>The value that a share of all values does not exceed.</summary>
+    public double Quantile(double share) => _values.Order().ElementAt((int)Math.Ceiling(share * _values.Count) - 1);
 
     public void Add(double value) => _values.Add(value);
 
