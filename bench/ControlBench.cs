@@ -1,3 +1,4 @@
+using System.Collections;
 using System.Globalization;
 using DistMigrate.Contracts;
 using DistMigrate.Tests.Lab;
@@ -55,8 +56,9 @@ internal static class ControlBench
                 Row("... p99, ms", figures => figures.IdleStatus.Quantile(0.99), "0.0"),
                 Row("processor time of the silos per migration, ms", figures => figures.Load.SiloCpu.TotalMilliseconds / options.Migrations, "0.0"),
                 Row("processor time of Redis per migration, ms", figures => figures.Load.RedisCpu.TotalMilliseconds / options.Migrations, "0.0"),
-                Row("memory per queued migration, KiB: private, managed", figures => figures.Queued),
-                Row("memory per paused migration, KiB: private, managed", figures => figures.Paused),
+                Row("submissions per second into a queue that is half as long, nothing else to do", figures => figures.Queued.PerSecond, "0.0"),
+                Row("memory per queued migration, KiB: private, managed", figures => figures.Queued.Memory),
+                Row("memory per paused migration, KiB: private, managed", figures => figures.Paused.Memory),
                 Row("the same saves by the engine without grains, per second", figures => figures.EngineRate, "0.0"),
             ]);
 
@@ -80,10 +82,10 @@ internal static class ControlBench
         var idleStatus = await AskAsync(asker, bench.Submitted, idle.Token);
         cancellationToken.ThrowIfCancellationRequested();
 
-        var paused = await PausedMemoryAsync(cluster, bench, cancellationToken);
-        Say(silos, Text($"a paused migration takes {paused} KiB"));
-        var queued = await QueuedMemoryAsync(cluster, bench, migrations, cancellationToken);
-        Say(silos, Text($"a queued migration takes {queued} KiB"));
+        var paused = await PausedAsync(cluster, bench, cancellationToken);
+        Say(silos, Text($"a paused migration takes {paused.Memory} KiB"));
+        var queued = await QueuedAsync(cluster, bench, migrations, cancellationToken);
+        Say(silos, Text($"a queued migration takes {queued.Memory} KiB"));
         return new Figures(silos, load, idleStatus, queued, paused, await EngineRateAsync(silos, migrations, images, cancellationToken));
     }
 
@@ -141,16 +143,16 @@ internal static class ControlBench
     }
 
     /// <summary>What the silos hold of migrations that wait behind others that keep their places.</summary>
-    private static async Task<string> QueuedMemoryAsync(ControlCluster cluster, Submitter bench, int count, CancellationToken cancellationToken)
+    private static async Task<Idle> QueuedAsync(ControlCluster cluster, Submitter bench, int count, CancellationToken cancellationToken)
     {
         await bench.SubmitAsync(cluster.Hosts.Count * ControlCluster.PlacesPerHost, SyntheticGuest.Silent, cancellationToken);
         await bench.WaitForPlacesAsync(ControlCluster.PlacesPerHost, cancellationToken);
-        return await MemoryOfAsync(cluster, count, half => bench.SubmitAsync(half, SyntheticGuest.Ordinary, cancellationToken), cancellationToken);
+        return await AddAsync(cluster, count, half => bench.SubmitAsync(half, SyntheticGuest.Ordinary, cancellationToken), cancellationToken);
     }
 
     /// <summary>What the silos hold of migrations that the operator paused once their pages were written.</summary>
-    private static Task<string> PausedMemoryAsync(ControlCluster cluster, Submitter bench, CancellationToken cancellationToken) =>
-        MemoryOfAsync(
+    private static Task<Idle> PausedAsync(ControlCluster cluster, Submitter bench, CancellationToken cancellationToken) =>
+        AddAsync(
             cluster,
             PausedMigrations,
             async half =>
@@ -169,14 +171,16 @@ internal static class ControlBench
             cancellationToken);
 
     /// <summary>What the second half of so many migrations adds: the first one also fills pools and heaps that are then there.</summary>
-    private static async Task<string> MemoryOfAsync(ControlCluster cluster, int count, Func<int, Task> addAsync, CancellationToken cancellationToken)
+    private static async Task<Idle> AddAsync(ControlCluster cluster, int count, Func<int, Task> addAsync, CancellationToken cancellationToken)
     {
         var half = count / 2;
         await addAsync(half);
         var before = await SumAsync();
+        var began = TimeProvider.System.GetTimestamp();
         await addAsync(half);
+        var elapsed = TimeProvider.System.GetElapsedTime(began);
         var after = await SumAsync();
-        return Text($"{(after.Private - before.Private) / 1024.0 / half:0.0}, {(after.Managed - before.Managed) / 1024.0 / half:0.0}");
+        return new Idle(half / elapsed.TotalSeconds, Text($"{(after.Private - before.Private) / 1024.0 / half:0.0}, {(after.Managed - before.Managed) / 1024.0 / half:0.0}"));
 
         async Task<(long Private, long Managed)> SumAsync()
         {
@@ -216,7 +220,10 @@ internal static class ControlBench
 
     private sealed record Load(TimeSpan Total, TimeSpan Submitted, Samples Each, Samples Status, TimeSpan SiloCpu, TimeSpan RedisCpu);
 
-    private sealed record Figures(int Silos, Load Load, Samples IdleStatus, string Queued, string Paused, double EngineRate);
+    /// <summary>Migrations that do nothing: how fast they came to that, and what they take.</summary>
+    private sealed record Idle(double PerSecond, string Memory);
+
+    private sealed record Figures(int Silos, Load Load, Samples IdleStatus, Idle Queued, Idle Paused, double EngineRate);
 
     /// <summary>Ids in the order of their submission. Thread-safe.</summary>
     private sealed class Submissions : IEnumerable<string>
@@ -248,7 +255,7 @@ internal static class ControlBench
                 return _ids.ToList().GetEnumerator();
         }
 
-        System.Collections.IEnumerator System.Collections.IEnumerable.GetEnumerator() => GetEnumerator();
+        IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
     }
 
     /// <summary>Submits saves of ever new guests to the hosts in turn.</summary>

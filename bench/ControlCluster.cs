@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using DistMigrate.Silo;
 using DistMigrate.Tests.Lab;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -118,13 +119,7 @@ internal sealed class ControlCluster : IAsyncDisposable
     /// <returns>How silos reach it.</returns>
     private async Task<string> StartRedisAsync(CancellationToken cancellationToken)
     {
-        int port;
-        using (var listener = new TcpListener(IPAddress.Loopback, 0))
-        {
-            listener.Start();
-            port = ((IPEndPoint)listener.LocalEndpoint).Port;
-        }
-
+        var port = FreePort.Choose();
         var folder = _belongings.MakeFolder("redis");
         _redis = Process.Start(new ProcessStartInfo("redis-server",
         [

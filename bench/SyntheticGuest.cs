@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Text.Json;
 using DistMigrate.Guests;
 using DistMigrate.MappedRam;
 
@@ -56,7 +58,7 @@ internal sealed class SyntheticGuest : IGuest
         var parts = qmpPath.Split('/');
         if (parts[1] == Silent)
             await Task.Delay(Timeout.Infinite, cancellationToken);
-        return new SyntheticGuest(parts[1] == Halting, int.Parse(parts[2], System.Globalization.CultureInfo.InvariantCulture));
+        return new SyntheticGuest(parts[1] == Halting, int.Parse(parts[2], CultureInfo.InvariantCulture));
     }
 
     public void ThrowIfEnded()
@@ -97,7 +99,7 @@ internal sealed class SyntheticGuest : IGuest
     public IGuestMemory OpenMemory(RamBlock block) => Memory;
 
     public Task<MigrationSettingsSnapshot> ReadMigrationSettingsAsync(CancellationToken cancellationToken) =>
-        Task.FromResult(new MigrationSettingsSnapshot(new Dictionary<string, bool>(), new Dictionary<string, System.Text.Json.JsonElement>()));
+        Task.FromResult(new MigrationSettingsSnapshot(new Dictionary<string, bool>(), new Dictionary<string, JsonElement>()));
 
     public DeviceStateMethod ChooseDeviceStateMethod(IEnumerable<IGuestMemory> memories) => DeviceStateMethod.IgnoreShared;
 
