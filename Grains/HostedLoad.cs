@@ -7,7 +7,7 @@ using Microsoft.Extensions.Logging;
 namespace DistMigrate.Grains;
 
 /// <summary>A load of an image as the silo holds it. Its steps run once for each attempt number.</summary>
-internal sealed class HostedLoad(LoadAttempt attempt, string host, TimeProvider time, ILogger logger) : IAsyncDisposable
+internal sealed class HostedLoad(LoadAttempt attempt, HostOptions options, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
     /// <summary>How long an abort waits for a step under way.</summary>
     private static readonly TimeSpan StuckLimit = TimeSpan.FromSeconds(5);
@@ -27,7 +27,12 @@ internal sealed class HostedLoad(LoadAttempt attempt, string host, TimeProvider 
                     ?? throw new MigrationException(FailureReason.InvalidRequest, "The source's description of the guest is empty."),
                 report.Arguments, report.WorkingFolder, report.RamBytes)
             : null;
-        return StepAsync(command, "prepare", cancellation => Attempt.PrepareAsync(source, command.Source?.Probe ?? Guid.Empty, cancellation));
+        return StepAsync(command, "prepare", async cancellation =>
+        {
+            // The path was judged on the host that the migration was submitted to; of a move, that is another one.
+            await StorageRoots.ResolveAsync(options.StorageRoots, command.Spec.Request.ImagePath, time);
+            await Attempt.PrepareAsync(source, command.Source?.Probe ?? Guid.Empty, cancellation);
+        });
     }
 
     public Task<HostReply> LoadAsync(HostCommand command) => StepAsync(command, "load", cancellation =>
@@ -71,5 +76,5 @@ internal sealed class HostedLoad(LoadAttempt attempt, string host, TimeProvider 
         return Reply(state, failure);
     }
 
-    private MigrationException Lost(string when) => new(FailureReason.SiloRestarted, $"The silo of host {host} ended while {when}.");
+    private MigrationException Lost(string when) => new(FailureReason.SiloRestarted, $"The silo of host {options.Name} ended while {when}.");
 }

@@ -40,7 +40,7 @@ internal sealed partial class HostedMigrations(
 
     /// <summary>The restore of a spec, set up at the first call.</summary>
     public HostedLoad GetOrAddLoad(MigrationSpec spec) =>
-        _loads.GetOrAdd(spec.Id, _ => new HostedLoad(NewLoad(spec), _options.Name, time, logger));
+        _loads.GetOrAdd(spec.Id, _ => new HostedLoad(NewLoad(spec), _options, time, logger));
 
     /// <summary>A load of a spec that nobody asks for any longer.</summary>
     public LoadAttempt NewLoad(MigrationSpec spec) => new(PlanLoad(spec), loads, _options.RuntimeFolder, time);

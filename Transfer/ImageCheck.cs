@@ -5,6 +5,10 @@ namespace DistMigrate.Transfer;
 /// <summary>Reads an image that is to be loaded, after the checks without which QEMU would crash on it or lose memory.</summary>
 internal static class ImageCheck
 {
+    /// <summary>What an image that is not there says to the operator.</summary>
+    public static ImageException Missing(string path, Exception? cause = null) =>
+        new(ImageFault.NotFound, $"{path} does not exist on this host. Check the path and the mount.", cause);
+
     /// <summary>Reads it.</summary>
     /// <exception cref="ImageException">It does not exist, cannot be read, or is malformed.</exception>
     public static MappedRamImage Read(string path)
@@ -25,7 +29,7 @@ internal static class ImageCheck
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw new ImageException(ImageFault.NotFound, $"{path} does not exist on this host. Check the path and the mount.", e);
+            throw Missing(path, e);
         }
         catch (UnauthorizedAccessException e)
         {

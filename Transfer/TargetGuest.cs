@@ -184,6 +184,8 @@ internal sealed class TargetGuest : IAsyncDisposable
     /// <summary>The manifest's argument list has no secrets, so a guest that needs some cannot be launched from it.</summary>
     private static IReadOnlyList<string> ArgumentsOfManifest(LoadPlan plan)
     {
+        if (!File.Exists(plan.ImagePath))
+            throw ImageCheck.Missing(plan.ImagePath);
         return ImageManifest.Read(plan.ImagePath)?.Guest is { HasWholeArguments: true } guest ? guest.Arguments : throw new GuestException(GuestFault.Unsupported,
             $"No QEMU can be launched for guest {plan.Guest}: host {plan.Host} has no definition of it, and {plan.ImagePath} has no manifest with its whole argument "
             + $"list. Define it in the silo's configuration (Definitions:{plan.Guest}:Arguments), or start a QEMU with '-incoming defer' and name its monitor by --qmp.");

@@ -109,7 +109,7 @@ internal sealed class ClusterUnderTest : IAsyncDisposable
 
     /// <summary>A further host, whose silo the caller starts and disposes.</summary>
     public ClusterHost Add(string name, Dictionary<string, string> settings) => new(
-        name, _belongings.At(name), new Dictionary<string, string>(_settings.Concat(settings)), _belongings, Names.Contains(name) ? _network?[name] : null);
+        name, _belongings.At(name), new Dictionary<string, string>(_settings.Where(setting => !settings.ContainsKey(setting.Key)).Concat(settings)), _belongings, Names.Contains(name) ? _network?[name] : null);
 
     /// <summary>Another silo of a host, which may be started beside its own.</summary>
     /// <param name="host">The host.</param>

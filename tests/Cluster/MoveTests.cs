@@ -79,6 +79,13 @@ public sealed class MoveTests
         await RefusedAsync(["move", "vm1", "--to", "host-x"], "host host-x is not in the cluster");
         await RefusedAsync(["move", "vm9", "--to", "host-b"], "no host that is up knows a guest vm9");
         await RefusedAsync(["move", "vm1", "--to", "host-b", "--target-qmp", "/nowhere/qmp"], "/nowhere/qmp");
+        await using (var elsewhere = cluster.Add("host-d", new() { ["DISTMIGRATE_Storage__Roots__0"] = "/nowhere" }))
+        {
+            elsewhere.Start();
+            await cluster.WaitForHostsAsync("up", "up", "up", "up");
+            await RefusedAsync(["move", "vm1", "--to", "host-d"], "not below a storage root");
+        }
+
         await cluster.Hosts[1].KillAsync();
         await RefusedAsync(["move", "vm1", "--to", "host-b"], "host-b");
         Assert.Equal(0, CountEvents(source, "STOP"));

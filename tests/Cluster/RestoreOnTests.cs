@@ -6,6 +6,7 @@ namespace DistMigrate.Tests.Cluster;
 public sealed class RestoreOnTests
 {
     private const int Failed = 1;
+    private const int NotFound = 6;
     private const int Busy = 7;
 
     [RequiresQemuFact(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
@@ -46,6 +47,7 @@ public sealed class RestoreOnTests
         host.Start();
         await cluster.WaitForHostsAsync("up", "up", "up", "up");
 
+        (await cluster.RunAsync("restore", cluster.Image("no.img"), "--on", "host-b")).ExpectExit(NotFound);
         var failed = await cluster.RunAsync("restore", image, "--on", "host-d", "--guest", "bad");
         failed.ExpectExit(Failed);
         Assert.Contains("-no-such-option: invalid option", failed.ErrorOutput, StringComparison.Ordinal);
