@@ -84,12 +84,13 @@ internal sealed class FaultedMove : IAsyncDisposable
             foreach (var host in _keptDown)
                 host.Start();
             _keptDown.Clear();
-            await _cluster.WaitForHostsAsync("up", "up", "up");
+            await AllAreUpAsync();
             await RunsAtOnePlaceAsync(phase);
         }
 
         await _watcher.ProveAsync();
         IsAllowed(phase);
+        await AllAreUpAsync();
         if (File.Exists(_image))
             (await _cluster.RunAsync("verify", _image, "--deep")).ExpectOk();
         else if (_case.KeepsImage && phase == "completed")
@@ -244,6 +245,21 @@ internal sealed class FaultedMove : IAsyncDisposable
             _notes.Add($"{host.Name} ended ({await host.WaitForEndAsync()})");
             host.Start();
         }
+    }
+
+    /// <summary>A silo that was cut off may learn of it only once the move has ended.</summary>
+    private async Task AllAreUpAsync()
+    {
+        var areUp = _cluster.WaitForHostsAsync("up", "up", "up");
+        await Wait.UntilAsync(
+            async () =>
+            {
+                await StartWhatEndedAsync();
+                return areUp.IsCompleted;
+            },
+            "all silos are up again",
+            EndLimit);
+        await areUp;
     }
 
     private async Task<string?> PhaseAsync(string id)
