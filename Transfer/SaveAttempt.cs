@@ -246,6 +246,7 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
             throw new GuestException(GuestFault.Exited, $"The QEMU of guest {plan.Guest} on {plan.Host} has ended.");
         var guest = await OpenGuestAsync(cancellationToken);
         await guest.TakeBackAsync(await PublishedIdAsync(), stops.WasRunning(plan.Migration), isForced, cancellationToken);
+        await RemoveProbeAsync();
     }
 
     /// <summary>Ends the guest's QEMU, now that it runs elsewhere; also in a process that did not publish the image.</summary>
@@ -254,6 +255,21 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
     {
         if (!HasSourceEnded())
             await (await OpenGuestAsync(cancellationToken)).EndAsync(cancellationToken);
+        await RemoveProbeAsync();
+    }
+
+    /// <summary>A target that had to begin anew once the image was published found another one.</summary>
+    private async Task RemoveProbeAsync()
+    {
+        try
+        {
+            await StorageThread.RunAsync(_probe.Remove).WaitAsync(StuckLimit, time, CancellationToken.None);
+        }
+        catch (Exception e) when (e is TimeoutException or IOException or UnauthorizedAccessException)
+        {
+            // The guest is where it belongs, and that counts.
+            Note($"{_probe.Path} is left, and is of no use to anybody: {e.Message}");
+        }
     }
 
     /// <summary>Removes the image of a move that is over, with its side files.</summary>

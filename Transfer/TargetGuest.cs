@@ -51,6 +51,8 @@ internal sealed class TargetGuest : IAsyncDisposable
         var composed = LaunchPlan.Compose(plan.Launch.ArgumentsFor(plan.Guest, () => source?.Arguments ?? ArgumentsOfManifest(plan)), placement);
         if (source is not null)
             MemoryRoom.Ensure(composed, placement.MemoryFolder, source.RamBytes);
+        if (LaunchedQemu.Find(placement.Folder) is { IsAlive: true } forgotten)
+            await EndIfItWaitsAsync(plan, forgotten, runtimeFolder, time, cancellationToken);
         var request = new LaunchRequest(plan.Guest, composed, placement) { WorkingFolder = source?.WorkingFolder is { Length: > 0 } folder ? folder : null };
         var launched = await new QemuLauncher(time).LaunchAsync(request, cancellationToken);
         try
@@ -62,6 +64,15 @@ internal sealed class TargetGuest : IAsyncDisposable
             await launched.EndAsync(time, CancellationToken.None);
             throw;
         }
+    }
+
+    /// <summary>A silo that ends while it launches a QEMU leaves one that is on no load record. Nothing was loaded into it, so it is of no use.</summary>
+    private static async Task EndIfItWaitsAsync(
+        LoadPlan plan, LaunchedQemu forgotten, string runtimeFolder, TimeProvider time, CancellationToken cancellationToken)
+    {
+        await using var target = await ConnectAsync(plan, forgotten.MonitorPath, runtimeFolder, forgotten, time, cancellationToken);
+        if (await target.WaitsAsync(cancellationToken))
+            await target.EndAsync(cancellationToken);
     }
 
     /// <summary>Sees to it that it waits for an image, and stands still whatever the image's state says.</summary>

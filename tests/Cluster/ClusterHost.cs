@@ -34,6 +34,12 @@ internal sealed class ClusterHost(
     /// <summary>Whether its silo has told that it is ready.</summary>
     public bool IsReady => File.Exists(EndpointFile);
 
+    /// <summary>Whether its silo's process is there.</summary>
+    public bool IsRunning => _process is { HasExited: false };
+
+    /// <summary>Whether its silo has ended, and nobody has asked for that.</summary>
+    public bool HasEnded => _process is { HasExited: true };
+
     /// <summary>Where its silo takes clients.</summary>
     public string Gateway => JsonDocument.Parse(File.ReadAllBytes(EndpointFile)).RootElement.GetProperty("gateway").GetString()!;
 
@@ -47,11 +53,12 @@ internal sealed class ClusterHost(
     private string GuestFolder => Path.Combine(folder, "guests");
 
     /// <summary>Starts a guest that checks its memory, which the host knows by its name.</summary>
-    public async Task<QemuProcess> StartGuestAsync(string name, MemoryKind memory = MemoryKind.SharedFile, int mib = 24)
+    public async Task<QemuProcess> StartGuestAsync(string name, MemoryKind memory = MemoryKind.SharedFile, int mib = 24, SelfCheckBoot? boot = null)
     {
         Directory.CreateDirectory(GuestFolder);
         var guest = await QemuProcess.StartAsync(new GuestRecipe
         {
+            Boot = boot ?? new SelfCheckBoot(),
             MiB = mib,
             Memory = memory,
             ExtraArguments = ["-qmp", $"unix:{Path.Combine(GuestFolder, name + ".qmp")},server=on,wait=off"],

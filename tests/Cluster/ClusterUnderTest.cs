@@ -20,7 +20,8 @@ internal sealed class ClusterUnderTest : IAsyncDisposable
     private readonly Dictionary<string, string> _settings;
     private readonly Dictionary<string, string> _clientTls = [];
 
-    private ClusterUnderTest(Belongings belongings, LabNetwork? network, RedisServer redis, TestAuthority? tls)
+    private ClusterUnderTest(
+        Belongings belongings, LabNetwork? network, RedisServer redis, TestAuthority? tls, IReadOnlyDictionary<string, string> settings)
     {
         if (tls is not null)
             _clientTls = ClientTls(tls, tls.Issue("client", isSilo: false));
@@ -38,6 +39,8 @@ internal sealed class ClusterUnderTest : IAsyncDisposable
             // Saves of small guests have several epochs.
             ["DISTMIGRATE_Limits__EpochTime"] = "00:00:01",
         };
+        foreach (var (name, value) in settings)
+            _settings[name] = value;
         Hosts = [.. Names.Select(name => Add(name, tls is null ? [] : SiloTls(tls, name)))];
     }
 
@@ -60,14 +63,17 @@ internal sealed class ClusterUnderTest : IAsyncDisposable
     /// <param name="isPersistent">Whether Redis keeps what it is told.</param>
     /// <param name="network">Whether each host is in a network namespace of its own, which takes <see cref="LabNeeds.Namespaces"/>.</param>
     /// <param name="tls">Who issues the certificates of silos and command; null for none.</param>
-    public static async Task<ClusterUnderTest> StartAsync(bool isPersistent = true, bool network = false, TestAuthority? tls = null)
+    /// <param name="settings">Further settings of all silos, as variables of their environment.</param>
+    public static async Task<ClusterUnderTest> StartAsync(
+        bool isPersistent = true, bool network = false, TestAuthority? tls = null, IReadOnlyDictionary<string, string>? settings = null)
     {
         var belongings = Belongings.Create();
         ClusterUnderTest cluster;
         try
         {
             var connection = network ? await LabNetwork.MakeAsync(belongings, [Center, .. Names]) : null;
-            cluster = new ClusterUnderTest(belongings, connection, await RedisServer.StartAsync(belongings, isPersistent, connection?[Center]), tls);
+            var redis = await RedisServer.StartAsync(belongings, isPersistent, connection?[Center]);
+            cluster = new ClusterUnderTest(belongings, connection, redis, tls, settings ?? new Dictionary<string, string>());
         }
         catch
         {
@@ -133,6 +139,9 @@ internal sealed class ClusterUnderTest : IAsyncDisposable
     /// <summary>Pages written of a migration, asked for at a silo's own gateway, which takes no Redis.</summary>
     public async Task<long> NormalPagesByGatewayAsync(string id) =>
         (await RunAsync(["status", id, "--output", "json"], Hosts[0].Gateway, _clientTls)).ExpectOk().Json.GetProperty("ram").GetProperty("normal").GetInt64();
+
+    /// <summary>Runs a command at a silo's own gateway, which takes no Redis.</summary>
+    public Task<CommandResult> RunAtAsync(ClusterHost host, params IReadOnlyList<string> arguments) => RunAsync(arguments, host.Gateway, _clientTls);
 
     private async Task<CommandResult> RunAsync(IReadOnlyList<string> arguments, string? gateways, Dictionary<string, string> variables)
     {
