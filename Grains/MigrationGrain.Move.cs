@@ -216,9 +216,15 @@ internal sealed partial class MigrationGrain
     }
 
     /// <summary>It is decided who runs the guest. The image is of no use to anybody then, but stays while a QEMU that could run from it may be there.</summary>
-    private Task EnterOverAsync() => State.IsImageFree && Spec.Request.Move is { KeepImage: false }
-        ? EnterAsync(MigrationStep.RemoveImage, State.Phase, State.Message)
-        : EndMoveAsync();
+    private Task EnterOverAsync()
+    {
+        if (Spec.Request.Move is not { KeepImage: false })
+            return EndMoveAsync();
+        if (State.IsImageFree)
+            return EnterAsync(MigrationStep.RemoveImage, State.Phase, State.Message);
+        AddNote($"The image {Spec.Request.ImagePath} stays, because a QEMU that has loaded it may still be there. Remove it with its side files once none is.");
+        return EndMoveAsync();
+    }
 
     private async Task RemoveImageAsync()
     {

@@ -185,7 +185,12 @@ public sealed class LoadAttempt(LoadPlan plan, LoadRecords records, string runti
     public async Task AbortAsync(CancellationToken cancellationToken)
     {
         if (records.Find(plan.Migration) is not { } record)
+        {
+            if (plan.QmpPath is null)
+                await TargetGuest.EndForgottenAsync(plan, runtimeFolder, time, cancellationToken);
             return;
+        }
+
         if (record.MayHaveRun)
             throw MayHaveRun(record);
         if (plan.IsMove || record.IsLaunched)

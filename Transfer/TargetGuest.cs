@@ -51,8 +51,7 @@ internal sealed class TargetGuest : IAsyncDisposable
         var composed = LaunchPlan.Compose(plan.Launch.ArgumentsFor(plan.Guest, () => source?.Arguments ?? ArgumentsOfManifest(plan)), placement);
         if (source is not null)
             MemoryRoom.Ensure(composed, placement.MemoryFolder, source.RamBytes);
-        if (LaunchedQemu.Find(placement.Folder) is { IsAlive: true } forgotten)
-            await EndIfItWaitsAsync(plan, forgotten, runtimeFolder, time, cancellationToken);
+        await EndForgottenAsync(plan, runtimeFolder, time, cancellationToken);
         var request = new LaunchRequest(plan.Guest, composed, placement) { WorkingFolder = source?.WorkingFolder is { Length: > 0 } folder ? folder : null };
         var launched = await new QemuLauncher(time).LaunchAsync(request, cancellationToken);
         try
@@ -67,9 +66,10 @@ internal sealed class TargetGuest : IAsyncDisposable
     }
 
     /// <summary>A silo that ends while it launches a QEMU leaves one that is on no load record. Nothing was loaded into it, so it is of no use.</summary>
-    private static async Task EndIfItWaitsAsync(
-        LoadPlan plan, LaunchedQemu forgotten, string runtimeFolder, TimeProvider time, CancellationToken cancellationToken)
+    public static async Task EndForgottenAsync(LoadPlan plan, string runtimeFolder, TimeProvider time, CancellationToken cancellationToken)
     {
+        if (LaunchedQemu.Find(plan.Launch.FolderOf(plan.Guest)) is not { IsAlive: true } forgotten)
+            return;
         await using var target = await ConnectAsync(plan, forgotten.MonitorPath, runtimeFolder, forgotten, time, cancellationToken);
         if (await target.WaitsAsync(cancellationToken))
             await target.EndAsync(cancellationToken);
