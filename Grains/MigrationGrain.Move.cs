@@ -188,7 +188,7 @@ internal sealed partial class MigrationGrain
 
     private async Task TakeBackAsync()
     {
-        var reply = await Writer.TakeBack(HostCommand(State.Attempt) with { WasRunning = State.WasRunning, IsForced = State.AdoptedBy == Spec.Host });
+        var reply = await Writer.TakeBack(HostCommand(State.Attempt) with { IsForced = State.AdoptedBy == Spec.Host });
         switch (reply)
         {
             case { Step: HostStep.Working }:
