@@ -32,9 +32,7 @@ internal sealed class AdmissionQueue
         if (Find(spec.Id) is not null)
             return;
 
-        // A storage serves many hosts, whose guests may have the same names; an image's lock is beside it.
-        if (kind != PlaceKind.Storage)
-            CheckFree(spec.Request);
+        CheckFree(spec.Request, kind);
         _places.Add(new Place(spec, kind, IsHeld: false, now));
     }
 
@@ -101,21 +99,22 @@ internal sealed class AdmissionQueue
         ];
     }
 
-    private void CheckFree(MigrationRequest request)
-    {
-        foreach (var (id, _, _, other, _) in _places.Select(place => place.Spec))
-        {
-            if (other.Guest == request.Guest)
-            {
-                throw new MigrationException(FailureReason.GuestBusy,
-                    $"Migration {id} works on guest {request.Guest} already. Wait for it, or 'distmigrate cancel {id}'.");
-            }
+    /// <summary>The place of another migration that works on the same guest of the host, or writes the same image.</summary>
+    public Place? FindInTheWayOf(MigrationRequest request, PlaceKind kind) => kind == PlaceKind.Storage
+        ? null // A storage serves many hosts, whose guests may have the same names; an image's lock is beside it.
+        : _places.Find(place => place.Spec.Request.Guest == request.Guest || UsesImageOf(place.Spec.Request, request));
 
-            if (other.ImagePath == request.ImagePath && (other.Kind != MigrationKind.Restore || request.Kind != MigrationKind.Restore))
-            {
-                throw new MigrationException(FailureReason.ImageBusy,
-                    $"Migration {id} (guest {other.Guest}) uses {request.ImagePath} already. Wait for it, or choose another image.");
-            }
-        }
+    private static bool UsesImageOf(MigrationRequest one, MigrationRequest other) =>
+        one.ImagePath == other.ImagePath && (one.Kind != MigrationKind.Restore || other.Kind != MigrationKind.Restore);
+
+    private void CheckFree(MigrationRequest request, PlaceKind kind)
+    {
+        if (FindInTheWayOf(request, kind) is not { Spec: var (id, _, _, other, _) })
+            return;
+        throw other.Guest == request.Guest
+            ? new MigrationException(FailureReason.GuestBusy,
+                $"Migration {id} works on guest {request.Guest} already. Wait for it, or 'distmigrate cancel {id}'.")
+            : new MigrationException(FailureReason.ImageBusy,
+                $"Migration {id} (guest {other.Guest}) uses {request.ImagePath} already. Wait for it, or choose another image.");
     }
 }

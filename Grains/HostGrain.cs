@@ -48,7 +48,7 @@ internal sealed class HostGrain(
         request = request with { ImagePath = await StorageRoots.ResolveAsync(_options.StorageRoots, request.ImagePath, time) };
         var storage = await StorageRoots.RootOfAsync(_options.StorageRoots, request.ImagePath, time);
         var spec = new MigrationSpec(id, _options.Name, time.GetUtcNow(), request, storage);
-        _places.Add(spec, KindOf(spec));
+        await _places.AddAsync(spec, KindOf(spec));
         try
         {
             await Catalog(id).Record(new MigrationSummary(spec, MigrationPhase.Queued, FailureReason.None, spec.Submitted));

@@ -32,12 +32,15 @@ internal sealed partial class PlaceRegister(
     /// <summary>Its position, 1 for the next; 0 when it does not wait.</summary>
     public int PositionOf(string id) => Queue.PositionOf(id);
 
-    /// <summary>Lets a migration wait for a place; <see cref="DispatchAsync"/> remembers it.</summary>
+    /// <summary>Lets a migration wait for a place; <see cref="DispatchAsync"/> remembers it. One in its way that has ended, but whose host
+    /// still lets go of it (storage may hang), loses its place.</summary>
     /// <exception cref="MigrationException">Another one works on that guest, or writes that image.</exception>
-    public void Add(MigrationSpec spec, PlaceKind kind)
+    public async Task AddAsync(MigrationSpec spec, PlaceKind kind)
     {
         if (Queue.Find(spec.Id) is not null)
             return;
+        while (Queue.FindInTheWayOf(spec.Request, kind) is { IsHeld: true } other && await HasEndedAsync(other))
+            Remove(other.Spec.Id);
         Queue.Add(spec, kind, time.GetUtcNow());
         _isRemembered = false;
     }
@@ -55,7 +58,7 @@ internal sealed partial class PlaceRegister(
     /// <returns>0 when it holds a place, else its position.</returns>
     public async Task<int> ReserveAsync(MigrationSpec spec, PlaceKind kind)
     {
-        Add(spec, kind);
+        await AddAsync(spec, kind);
         await DispatchAsync();
         return PositionOf(spec.Id);
     }
@@ -131,6 +134,19 @@ internal sealed partial class PlaceRegister(
         Queue.Park(id, status.Phase is MigrationPhase.Paused or MigrationPhase.NeedsAttention);
         if (IsStartedHere(place.Spec) && status.Phase == MigrationPhase.Queued)
             await Migration(id).Start();
+    }
+
+    private async Task<bool> HasEndedAsync(Place place)
+    {
+        try
+        {
+            return (await Migration(place.Spec.Id).GetStatus()).Phase.IsEnd();
+        }
+        catch (Exception e) when (e is OrleansException or TimeoutException or MigrationException)
+        {
+            LogNoAnswer(logger, place.Spec.Id, e);
+            return false;
+        }
     }
 
     private async Task RememberAsync()

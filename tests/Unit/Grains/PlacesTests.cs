@@ -58,6 +58,16 @@ public sealed class PlacesTests(GrainCluster cluster) : IClassFixture<GrainClust
     }
 
     [Fact]
+    public async Task A_migration_that_has_ended_is_in_nobodys_way_also_before_its_place_is_given_back()
+    {
+        var move = (await EnqueueAsync("ended-1"))[0];
+        Assert.Equal(0, await Target.Reserve(move));
+        await FailAsync("ended-1");
+        await Target.Submit(move.Request with { ImagePath = cluster.Image("ended-other.image") }, "ended-2");
+        await ReleaseAsync("ended-1", "ended-2");
+    }
+
+    [Fact]
     public async Task Incoming_places_are_not_those_of_saves()
     {
         var moves = await EnqueueAsync("both-1", "both-2", "both-3");
