@@ -36,6 +36,9 @@ internal static class ExitCode
     /// <summary>The storage refused or failed.</summary>
     public const int Storage = 10;
 
+    /// <summary>The guest changes its memory too fast.</summary>
+    public const int NotConverging = 11;
+
     /// <summary>Nobody can tell who runs the guest; a person decides.</summary>
     public const int NeedsAttention = 12;
 

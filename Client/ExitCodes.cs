@@ -34,6 +34,8 @@ internal static class ExitCodes
         FailureReason.StorageStalled or
         FailureReason.StorageError => ExitCode.Storage,
 
+        FailureReason.NotConverging => ExitCode.NotConverging,
+
         FailureReason.PausedByOperator => ExitCode.Resumable,
 
         FailureReason.Cancelled => ExitCode.Cancelled,

@@ -108,4 +108,7 @@ public enum FailureReason
 
     /// <summary>A QEMU could not be launched, or ended before it waited for an image.</summary>
     LaunchFailed,
+
+    /// <summary>The guest changes its memory faster than that can be written, so that it would stand still for longer than was allowed.</summary>
+    NotConverging,
 }

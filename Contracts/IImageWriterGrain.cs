@@ -30,6 +30,16 @@ public interface IImageWriterGrain : IGrainWithStringKey
     [Alias("Publish")]
     Task<HostReply> Publish(HostCommand command);
 
+    /// <summary>The end of a live save, as one operation: the guest is stopped, by QEMU at the end of its stream or by us, its last pages and
+    /// device state are taken, the image is published, and the guest treated where it is to run on. Fails with
+    /// <see cref="FailureReason.NotConverging"/>, and the guest runs on, when it would stand still for longer than the command's budget.</summary>
+    [Alias("SwitchOver")]
+    Task<HostReply> SwitchOver(HostCommand command);
+
+    /// <summary>Changes the budget of the switch-over under way.</summary>
+    [Alias("SetBudget")]
+    Task<HostReply> SetBudget(HostCommand command);
+
     /// <summary>Interrupts an unpublished attempt: the writers stop, the guest gets its run state back, the work done is kept.</summary>
     [Alias("Suspend")]
     Task<HostReply> Suspend(HostCommand command);

@@ -39,6 +39,16 @@ public interface IMigrationGrain : IGrainWithStringKey
     [AlwaysInterleave, Alias("Resume")]
     Task<MigrationStatus> Resume();
 
+    /// <summary>Ends a live save now, however long the guest stands still for it. Of no effect on one that is at its end.</summary>
+    /// <exception cref="MigrationException">No such migration, or one whose guest does not run meanwhile.</exception>
+    [AlwaysInterleave, Alias("Complete")]
+    Task<MigrationStatus> Complete();
+
+    /// <summary>Changes how long the guest of a live save may stand still at its end.</summary>
+    /// <exception cref="MigrationException">No such migration, or one whose guest does not run meanwhile.</exception>
+    [AlwaysInterleave, Alias("SetMaxDowntime")]
+    Task<MigrationStatus> SetMaxDowntime(TimeSpan downtime);
+
     /// <summary>Says who is to run the guest of a move that needs attention, because nobody but a person can tell. The other side
     /// must have been seen to.</summary>
     /// <param name="host">The move's source or target.</param>

@@ -31,6 +31,8 @@ public enum HostStep
 /// <param name="TokenInForce">The number of the token that the image's journal obeys, as last seen; 0 when it was not.</param>
 /// <param name="WasRunning">Whether the guest ran before we stopped it, so that it is to run again in the end.</param>
 /// <param name="Source">What the source's host found out for the target of a move; null in every other answer.</param>
+/// <param name="IsLive">Whether the guest runs while its pages are written; known once the image is open.</param>
+/// <param name="Live">How a live save goes on; null when nothing is known of it.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.HostReply")]
 public sealed record HostReply(
     [property: Id(0)] HostStep Step,
@@ -45,7 +47,9 @@ public sealed record HostReply(
     [property: Id(9)] StorageTrouble? Trouble = null,
     [property: Id(10)] long TokenInForce = 0,
     [property: Id(11)] bool WasRunning = true,
-    [property: Id(12)] SourceReport? Source = null)
+    [property: Id(12)] SourceReport? Source = null,
+    [property: Id(13)] bool IsLive = false,
+    [property: Id(14)] ConvergenceStatus? Live = null)
 {
     /// <summary>Says that nothing of the migration is known here.</summary>
     public static HostReply Unknown { get; } =
@@ -62,6 +66,7 @@ public sealed record HostReply(
 /// <param name="Source">What the source's host found out, for the target of a move.</param>
 /// <param name="WasRunning">Whether the guest is to run once it is loaded.</param>
 /// <param name="IsForced">Whether a person has decided who runs the guest, so that another's claim does not count.</param>
+/// <param name="Budget">How long the guest may stand still at the end of a live save; null for as long as it takes.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.HostCommand")]
 public sealed record HostCommand(
     [property: Id(0)] MigrationSpec Spec,
@@ -72,4 +77,5 @@ public sealed record HostCommand(
     [property: Id(5)] bool HasBegun = false,
     [property: Id(6)] SourceReport? Source = null,
     [property: Id(7)] bool WasRunning = true,
-    [property: Id(8)] bool IsForced = false);
+    [property: Id(8)] bool IsForced = false,
+    [property: Id(9)] TimeSpan? Budget = null);

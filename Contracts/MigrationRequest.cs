@@ -47,14 +47,48 @@ public enum DirectIo
     Off,
 }
 
+/// <summary>Whether the guest runs while its pages are written, and how it is known then what it changes.</summary>
+[GenerateSerializer, Alias("distmigrate.SaveMode")]
+public enum SaveMode
+{
+    /// <summary>By what becomes of the guest: <see cref="Stream"/> where it is to run on, else <see cref="Stopped"/>.</summary>
+    Auto,
+
+    /// <summary>The guest is stopped first.</summary>
+    Stopped,
+
+    /// <summary>The guest runs; QEMU's precopy stream tells what it changes, by QEMU's own dirty log.</summary>
+    Stream,
+
+    /// <summary>The guest runs; its memory is compared with what was written.</summary>
+    Compare,
+}
+
+/// <summary>What is done when a running guest changes its memory faster than that can be written.</summary>
+[GenerateSerializer, Alias("distmigrate.ConvergencePolicy")]
+public enum ConvergencePolicy
+{
+    /// <summary>The allowed downtime grows step by step to ten times of what was asked for; then the migration fails.</summary>
+    Balanced,
+
+    /// <summary>The allowed downtime is never exceeded; the migration fails when the guest does not become quieter.</summary>
+    MinimalDowntime,
+
+    /// <summary>The allowed downtime grows as far as it takes.</summary>
+    MustFinish,
+}
+
 /// <summary>Options of a save.</summary>
 /// <param name="After">What becomes of the guest.</param>
 /// <param name="Writers">Writer threads, 1 to 64; 0 takes the host's default.</param>
 /// <param name="BandwidthLimit">Bytes of guest pages written per second at most; 0 for no limit.</param>
 /// <param name="DirectIo">Whether pages are written past the page cache.</param>
 /// <param name="Overwrite">Whether a published image of that name may be replaced.</param>
-/// <param name="MaxDowntime">How long a fault of the storage may keep the guest stopped while writes are tried again; then the guest
-/// gets its run state back and the migration is paused. Null takes the host's default.</param>
+/// <param name="MaxDowntime">How long the guest may stand still. Of a live save: at its end; null is 300 ms. Of a stopped one: while a fault
+/// of the storage lasts; then it gets its run state back and the migration is paused; null takes the host's default.</param>
+/// <param name="Mode">Whether the guest runs meanwhile.</param>
+/// <param name="Policy">What is done when a live save does not converge.</param>
+/// <param name="MostIterations">Iterations after which a live save stops the guest, however long that takes; 0 for no such limit.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.SaveOptions")]
 public sealed record SaveOptions(
     [property: Id(0)] AfterSave After = AfterSave.Pause,
@@ -62,7 +96,17 @@ public sealed record SaveOptions(
     [property: Id(2)] long BandwidthLimit = 0,
     [property: Id(3)] DirectIo DirectIo = DirectIo.Auto,
     [property: Id(4)] bool Overwrite = false,
-    [property: Id(5)] TimeSpan? MaxDowntime = null);
+    [property: Id(5)] TimeSpan? MaxDowntime = null,
+    [property: Id(6)] SaveMode Mode = SaveMode.Auto,
+    [property: Id(7)] ConvergencePolicy Policy = ConvergencePolicy.Balanced,
+    [property: Id(8)] int MostIterations = 0)
+{
+    /// <summary>How long the guest of a live save may stand still at its end, unless told otherwise.</summary>
+    public static TimeSpan DefaultDowntime { get; } = TimeSpan.FromMilliseconds(300);
+
+    /// <summary>Whether the guest runs while its pages are written.</summary>
+    public bool IsLive => Mode is SaveMode.Stream or SaveMode.Compare;
+}
 
 /// <summary>Options of a restore.</summary>
 /// <param name="Channels">QEMU's multifd channels, 1 to 64; 0 loads without multifd.</param>

@@ -25,6 +25,22 @@ public sealed record RamCounters(
     public long NormalBytes => Normal * 4096;
 }
 
+/// <summary>How a live save goes on.</summary>
+/// <param name="Iteration">The pass over the guest's memory, from 1.</param>
+/// <param name="DirtyBytesPerSecond">How fast the guest changes its memory.</param>
+/// <param name="WriteBytesPerSecond">How fast that is written.</param>
+/// <param name="Remaining">Bytes of pages that are to be written, as far as is known.</param>
+/// <param name="ExpectedDowntime">How long the guest would stand still if it were stopped now.</param>
+/// <param name="AllowedDowntime">How long it may; null for as long as it takes.</param>
+[GenerateSerializer, Immutable, Alias("distmigrate.ConvergenceStatus")]
+public sealed record ConvergenceStatus(
+    [property: Id(0)] int Iteration,
+    [property: Id(1)] double DirtyBytesPerSecond,
+    [property: Id(2)] double WriteBytesPerSecond,
+    [property: Id(3)] long Remaining,
+    [property: Id(4)] TimeSpan ExpectedDowntime,
+    [property: Id(5)] TimeSpan? AllowedDowntime);
+
 /// <summary>A migration at one moment.</summary>
 /// <param name="Spec">What was asked, by whom it runs.</param>
 /// <param name="Revision">Grows with every change; a watcher passes it back to wait for the next one.</param>
@@ -41,6 +57,7 @@ public sealed record RamCounters(
 /// <param name="GuestState">The guest's run state in QEMU's words, as last seen.</param>
 /// <param name="Notes">What the operator should know beside the outcome, such as what could not be checked.</param>
 /// <param name="Trouble">What is wrong with the storage while writes are tried again or the migration is paused; null when nothing is.</param>
+/// <param name="Live">How a live save goes on while its guest runs; null when it is none.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.MigrationStatus")]
 public sealed record MigrationStatus(
     [property: Id(0)] MigrationSpec Spec,
@@ -57,7 +74,8 @@ public sealed record MigrationStatus(
     [property: Id(11)] TimeSpan Downtime,
     [property: Id(12)] string GuestState,
     [property: Id(13)] IReadOnlyList<string> Notes,
-    [property: Id(14)] StorageTrouble? Trouble = null);
+    [property: Id(14)] StorageTrouble? Trouble = null,
+    [property: Id(15)] ConvergenceStatus? Live = null);
 
 /// <summary>One line of a list of migrations.</summary>
 /// <param name="Spec">What was asked.</param>

@@ -38,6 +38,7 @@ internal static class FailureTranslation
         GuestFault.DeviceState => FailureReason.DeviceStateFailed,
         GuestFault.LoadFailed => FailureReason.LoadFailed,
         GuestFault.Mismatch => FailureReason.RamBlockResized,
+        GuestFault.Downtime => FailureReason.NotConverging,
         GuestFault.Launch => FailureReason.LaunchFailed,
         _ => FailureReason.Internal,
     };

@@ -127,7 +127,7 @@ internal sealed partial class HostedMigrations(
                 Writers = save.Writers == 0 ? _options.Writers : save.Writers,
                 ExtentBytes = _options.ExtentBytes,
                 BandwidthLimit = save.BandwidthLimit,
-                MaxDowntime = save.MaxDowntime ?? _options.MaxDowntime,
+                MaxDowntime = save.IsLive ? _options.MaxDowntime : save.MaxDowntime ?? _options.MaxDowntime,
                 StallTimeout = _options.StallTimeout,
                 EpochBytes = _options.EpochBytes,
                 EpochTime = _options.EpochTime,
@@ -139,7 +139,13 @@ internal sealed partial class HostedMigrations(
                 },
             },
             _options.Launch.FolderOf(spec.Request.Guest),
-            JsonSerializer.Serialize(spec));
+            JsonSerializer.Serialize(spec),
+            save.Mode switch
+            {
+                SaveMode.Stream => LiveMode.Stream,
+                SaveMode.Compare => LiveMode.Compare,
+                _ => LiveMode.None,
+            });
     }
 
     private LoadPlan PlanLoad(MigrationSpec spec)

@@ -15,6 +15,8 @@ internal sealed class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimePr
     private readonly Guid _probe = Guid.NewGuid();
     private int _suspended;
     private volatile bool _isForsaken;
+    private ConvergenceStatus? _live;
+    private TimeSpan? _budget;
 
     public MigrationSpec Spec { get; } = spec;
 
@@ -34,7 +36,31 @@ internal sealed class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimePr
 
     public HostReply Reply(HostStep step, MigrationException? failure = null) => new(
         step, failure?.Reason ?? FailureReason.None, failure?.Message ?? "", Attempt.RamBlocks, Attempt.OtherBytes, Attempt.Downtime,
-        Attempt.GuestState, Attempt.Notes, Attempt.IsPublished, TroubleOf(Attempt.Fault), Attempt.TokenInForce, Attempt.WasRunning);
+        Attempt.GuestState, Attempt.Notes, Attempt.IsPublished, TroubleOf(Attempt.Fault), Attempt.TokenInForce, Attempt.WasRunning,
+        IsLive: Attempt.IsLive, Live: _live);
+
+    /// <summary>Ends a live save, once for each attempt number, and tells meanwhile how it goes on.</summary>
+    public async Task<HostReply> SwitchOverAsync(HostCommand command, Func<Func<CancellationToken, Task>, CancellationToken, Task> obey)
+    {
+        _budget = command.Budget;
+        var budget = command.Budget ?? Timeout.InfiniteTimeSpan;
+        var reply = await RunAsync(
+            $"switch over {command.Attempt}", cancellation => obey(token => Attempt.SwitchOverAsync(budget, token), cancellation), command.Slice);
+        if (reply.Step != HostStep.Working || await Attempt.SampleAsync() is not { } sample)
+            return reply;
+        _live = new ConvergenceStatus(
+            sample.Iteration, sample.DirtyBytesPerSecond, sample.WriteBytesPerSecond, sample.Remaining, sample.ExpectedDowntime, command.Budget);
+        return reply with { Live = _live };
+    }
+
+    /// <summary>Changes the budget of the switch-over under way.</summary>
+    public async Task SetBudgetAsync(TimeSpan? budget)
+    {
+        if (_budget == budget)
+            return;
+        _budget = budget;
+        await Attempt.SetBudgetAsync(budget ?? Timeout.InfiniteTimeSpan);
+    }
 
     /// <summary>Asks the guest what the target of a move has to know, once for each attempt number, and tells it.</summary>
     public async Task<HostReply> ExamineAsync(HostCommand command)

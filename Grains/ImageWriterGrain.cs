@@ -59,6 +59,24 @@ internal sealed class ImageWriterGrain(HostedMigrations migrations) : Grain, IIm
 
     public Task<HostReply> Publish(HostCommand command) => Run(command, nameof(Publish), attempt => _ => attempt.PublishAsync());
 
+    public Task<HostReply> SwitchOver(HostCommand command)
+    {
+        if (Find() is not { } save)
+            return Task.FromResult(HostReply.Unknown);
+        save.Gate.Obey(command.Token);
+        save.ThrowIfForsaken();
+        return save.SwitchOverAsync(command, (work, cancellation) => ObeyAsync(save.Attempt, TokenOf(command), work, cancellation));
+    }
+
+    public async Task<HostReply> SetBudget(HostCommand command)
+    {
+        if (Find() is not { } save)
+            return HostReply.Unknown;
+        save.Gate.Obey(command.Token);
+        await save.SetBudgetAsync(command.Budget);
+        return save.Reply(HostStep.Working);
+    }
+
     public async Task<HostReply> Abort(HostCommand command)
     {
         if (Find() is { } save)

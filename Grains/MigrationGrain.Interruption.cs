@@ -17,7 +17,8 @@ internal sealed partial class MigrationGrain
         || step is MigrationStep.Reserve or MigrationStep.Prepare or MigrationStep.Open or MigrationStep.Load or MigrationStep.Paused;
 
     private static bool IsSuspendable(MigrationStep step) => step is MigrationStep.Stop or MigrationStep.Sync or MigrationStep.Copy
-        or MigrationStep.DeviceState or MigrationStep.HandOver or MigrationStep.Publish or MigrationStep.Resume;
+        or MigrationStep.DeviceState or MigrationStep.HandOver or MigrationStep.Publish or MigrationStep.Resume
+        or MigrationStep.Pass or MigrationStep.Look or MigrationStep.SwitchOver;
 
     /// <summary>Before anything was written there is nothing to keep; later a fault that may pass costs neither the guest nor the work done.</summary>
     private async Task FailAsync(FailureReason reason, string message)

@@ -42,6 +42,15 @@ internal sealed partial class MigrationGrain
                 }
 
                 break;
+            case MigrationStep.Pass:
+                await PassAsync();
+                break;
+            case MigrationStep.Look:
+                await LookAsync();
+                break;
+            case MigrationStep.SwitchOver:
+                await SwitchOverAsync();
+                break;
             case MigrationStep.Sync:
                 if (await BlocksAreAsync(BlockActivity.Ready, block => block.SyncDirty(BlockCommand(State.Iteration))))
                     await EnterAsync(MigrationStep.Copy, MigrationPhase.Active, "Writes the pages that are missing or have changed.");
@@ -78,7 +87,7 @@ internal sealed partial class MigrationGrain
                 {
                     State.Iteration++;
                     await AllBlocksAsync(block => block.Setup(BlockCommand()));
-                    await EnterAsync(MigrationStep.Stop, MigrationPhase.Active, "Stops the guest.");
+                    await EnterWritingAsync();
                 }
 
                 break;
@@ -114,7 +123,7 @@ internal sealed partial class MigrationGrain
         if (!await DoneAsync(Writer.Open(HostCommand())))
             return;
         await AllBlocksAsync(block => block.Setup(BlockCommand()));
-        await EnterAsync(MigrationStep.Stop, MigrationPhase.Active, "Stops the guest.");
+        await EnterWritingAsync();
     }
 
     private async Task CopyAsync()
@@ -268,7 +277,8 @@ internal sealed partial class MigrationGrain
         State.Downtime = reply.Downtime;
         State.WasRunning = reply.WasRunning;
         State.GuestState = reply.GuestState;
-        State.Notes = reply.Notes;
+        State.IsLive = reply.IsLive;
+        State.Notes = [.. State.Notes.Where(note => note.StartsWith("Iteration ", StringComparison.Ordinal)), .. reply.Notes];
         _otherBytes = reply.OtherBytes;
         if (IsSuspendable(State.Step))
             State.Trouble = reply.Trouble;
@@ -288,7 +298,7 @@ internal sealed partial class MigrationGrain
             blocks.Sum(block => block.Duplicate),
             blocks.Sum(block => block.Normal),
             State.CopyStarted is null ? 0 : State.Iteration);
-        if (State.CopyStarted is { } started && State.Step == MigrationStep.Copy)
+        if (State.CopyStarted is { } started && State.Step is MigrationStep.Copy or MigrationStep.Pass or MigrationStep.SwitchOver)
             State.BytesPerSecond = State.Ram.NormalBytes / Math.Max((time.GetUtcNow() - started).TotalSeconds, 1e-3);
         Changed();
         return blocks;

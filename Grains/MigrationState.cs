@@ -79,6 +79,15 @@ internal enum MigrationStep
 
     /// <summary>Move: nobody needs the image any longer.</summary>
     RemoveImage = 24,
+
+    /// <summary>Live save by comparison: the blocks write their pages while the guest runs.</summary>
+    Pass = 25,
+
+    /// <summary>Live save by comparison: find the pages that the running guest has changed.</summary>
+    Look = 26,
+
+    /// <summary>Live save: stop the guest, take what is left, publish; where QEMU streams, from the stream's begin on.</summary>
+    SwitchOver = 27,
 }
 
 /// <summary>The coordinator's persisted state: a few hundred bytes; bitmaps and journals lie beside the image.</summary>
@@ -148,4 +157,22 @@ internal sealed class MigrationState
 
     /// <summary>Move: whether the QEMU that does not run the guest is known to be gone, so that the image can go.</summary>
     [Id(27)] public bool IsImageFree { get; set; }
+
+    /// <summary>Whether the guest runs while its pages are written.</summary>
+    [Id(28)] public bool IsLive { get; set; }
+
+    /// <summary>Live: how it goes on; null before that is known.</summary>
+    [Id(29)] public ConvergenceStatus? Live { get; set; }
+
+    /// <summary>Live: how long the guest may stand still at the end, as the policy has it by now; null for as long as it takes.</summary>
+    [Id(30)] public TimeSpan? Budget { get; set; }
+
+    /// <summary>Live: the iteration from which on the budget is judged anew.</summary>
+    [Id(31)] public int JudgedAt { get; set; }
+
+    /// <summary>Live: whether it is to end now, however long the guest stands still.</summary>
+    [Id(32)] public bool MustComplete { get; set; }
+
+    /// <summary>Live: switch-overs that were called off.</summary>
+    [Id(33)] public int CalledOff { get; set; }
 }

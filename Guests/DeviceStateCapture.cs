@@ -1,4 +1,3 @@
-using System.Net.Sockets;
 using System.Text.Json.Nodes;
 using DistMigrate.MappedRam;
 using DistMigrate.Posix;
@@ -10,8 +9,6 @@ internal sealed class DeviceStateCapture(QmpClient qmp, TimeProvider time)
 {
     /// <summary>The guest stands still meanwhile, so this bounds its pause; measured are milliseconds.</summary>
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
-
-    private static readonly TimeSpan CancelLimit = TimeSpan.FromSeconds(10);
 
     /// <summary>QMP <c>migrate</c> with <c>x-ignore-shared</c> to one end of a socket pair; null when QEMU lacks that capability.</summary>
     public async Task<DeviceSections?> TryIgnoreSharedAsync(CancellationToken cancellationToken)
@@ -25,7 +22,8 @@ internal sealed class DeviceStateCapture(QmpClient qmp, TimeProvider time)
         DeviceSections sections;
         try
         {
-            sections = await StreamAsync(events, either.Token);
+            using var migration = await OutgoingMigration.StartAsync(qmp, events, time, either.Token);
+            sections = await migration.ReadAsync(sink: null, either.Token);
         }
         catch (OperationCanceledException e) when (limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
@@ -73,83 +71,5 @@ internal sealed class DeviceStateCapture(QmpClient qmp, TimeProvider time)
         var bytes = new byte[length];
         Libc.PReadExactly(file, bytes, 0);
         return XenDeviceState.Strip(bytes);
-    }
-
-    private async Task<DeviceSections> StreamAsync(QmpEventSubscription events, CancellationToken cancellationToken)
-    {
-        var (ours, theirs) = Libc.SocketPair();
-        using var socket = new Socket(new SafeSocketHandle(ours.Number, ownsHandle: true));
-        ours.SetHandleAsInvalid();
-        var name = $"distmigrate-{Guid.NewGuid():N}";
-        using (theirs)
-            await qmp.ExecuteAsync("getfd", new JsonObject { ["fdname"] = name }, null, cancellationToken, theirs);
-        try
-        {
-            await qmp.ExecuteAsync("migrate", new JsonObject { ["uri"] = $"fd:{name}" }, null, cancellationToken);
-        }
-        catch
-        {
-            await ForgetAsync(name);
-            throw;
-        }
-
-        try
-        {
-            await using var stream = new NetworkStream(socket, ownsSocket: false);
-            DeviceSections sections;
-            try
-            {
-                sections = await PrecopyStream.ReadAsync(stream, cancellationToken);
-            }
-            catch (Exception e) when (e is GuestException { Fault: GuestFault.DeviceState } or IOException)
-            {
-                // A stream that breaks off is most often QEMU's own failure, and then its words tell more.
-                socket.Close();
-                var broken = await MigrationProgress.WaitAsync(qmp, events, null, cancellationToken);
-                throw new GuestException(GuestFault.DeviceState, broken.Status == "failed" && broken.Error is { } why
-                    ? $"QEMU could not deliver its device state: {why}."
-                    : e.Message, e);
-            }
-
-            var outcome = await MigrationProgress.WaitAsync(qmp, events, null, cancellationToken);
-            return outcome.Status == "completed" ? sections : throw new GuestException(GuestFault.DeviceState,
-                $"QEMU's migration for its device state ended as {outcome.Status}: {outcome.Error ?? "no reason given"}.");
-        }
-        catch (Exception e)
-        {
-            await CancelAsync(socket, events, e);
-            throw;
-        }
-    }
-
-    /// <summary>Ends our migration, so that settings can be put back and the guest goes on.</summary>
-    private async Task CancelAsync(Socket socket, QmpEventSubscription events, Exception failure)
-    {
-        socket.Close();
-        try
-        {
-            if (qmp.HasEnded || (await MigrationProgress.QueryAsync(qmp, null, CancellationToken.None)).IsOver)
-                return;
-            await qmp.ExecuteAsync("migrate_cancel", null, null, CancellationToken.None);
-            using var limit = new CancellationTokenSource(CancelLimit, time);
-            await MigrationProgress.WaitAsync(qmp, events, null, limit.Token);
-        }
-        catch (Exception e) when (e is GuestException or OperationCanceledException)
-        {
-            failure.Data["migration not cancelled"] = e.Message;
-        }
-    }
-
-    /// <summary>Closes the socket that QEMU holds; a <c>migrate</c> that got further has taken it, and then there is none.</summary>
-    private async Task ForgetAsync(string name)
-    {
-        try
-        {
-            if (!qmp.HasEnded)
-                await qmp.ExecuteAsync("closefd", new JsonObject { ["fdname"] = name }, null, CancellationToken.None);
-        }
-        catch (GuestException e) when (e.Fault is GuestFault.CommandFailed or GuestFault.Exited)
-        {
-        }
     }
 }

@@ -39,6 +39,9 @@ public enum GuestFault
     /// <summary>The guest is not built like the one that the image was saved from.</summary>
     Mismatch,
 
+    /// <summary>The guest would have stood still for longer than was allowed.</summary>
+    Downtime,
+
     /// <summary>A QEMU could not be launched, or ended before it waited for an image.</summary>
     Launch,
 }

@@ -55,7 +55,7 @@ public interface IGuest : IAsyncDisposable
     /// <inheritdoc cref="QemuGuest.OpenMemory"/>
     IGuestMemory OpenMemory(RamBlock block);
 
-    /// <inheritdoc cref="QemuGuest.ReadMigrationSettingsAsync"/>
+    /// <inheritdoc cref="QemuGuest.ReadMigrationSettingsAsync(CancellationToken)"/>
     Task<MigrationSettingsSnapshot> ReadMigrationSettingsAsync(CancellationToken cancellationToken);
 
     /// <inheritdoc cref="QemuGuest.ChooseDeviceStateMethod"/>
@@ -63,4 +63,16 @@ public interface IGuest : IAsyncDisposable
 
     /// <inheritdoc cref="QemuGuest.CaptureDeviceStateAsync"/>
     Task<DeviceSections> CaptureDeviceStateAsync(DeviceStateMethod method, bool releasesDisks, CancellationToken cancellationToken);
+
+    /// <inheritdoc cref="QemuGuest.ReadMigrationSettingsAsync(StreamLimits, CancellationToken)"/>
+    Task<MigrationSettingsSnapshot> ReadMigrationSettingsAsync(StreamLimits limits, CancellationToken cancellationToken);
+
+    /// <inheritdoc cref="QemuGuest.StreamAsync"/>
+    Task<DeviceSections> StreamAsync(IRamStreamSink sink, StreamLimits limits, Action stopped, CancellationToken cancellationToken);
+
+    /// <inheritdoc cref="QemuGuest.QueryStreamAsync"/>
+    Task<StreamProgress?> QueryStreamAsync(CancellationToken cancellationToken);
+
+    /// <inheritdoc cref="QemuGuest.SetStreamLimitsAsync"/>
+    Task SetStreamLimitsAsync(StreamLimits limits, CancellationToken cancellationToken);
 }

@@ -4,62 +4,77 @@ using DistMigrate.MappedRam;
 namespace DistMigrate.Guests;
 
 /// <summary>
-/// Takes the device state out of the stream that a stopped guest's <c>migrate</c> sends: configuration, "ram" START, PARTs and
-/// END, whose pages are passed over, then the devices (grammar: QEMU 10.0 migration/savevm.c and ram.c). Device payloads have no
-/// length, so everything from the END's footer to the EOF byte is kept as it is.
+/// Reads the stream that QEMU's <c>migrate</c> sends: configuration, "ram" START, PARTs and END, whose page records go to a sink, then
+/// the devices (grammar: QEMU 10.0 migration/savevm.c and ram.c). Device payloads have no length, so everything from the END's footer
+/// to the EOF byte is kept as it is.
 /// </summary>
-internal static class PrecopyStream
+internal sealed class PrecopyStream
 {
     /// <summary>Far above what device state takes (tens of KiB to a few MiB); bounds what a broken stream can make us hold.</summary>
     public const int DeviceStateLimit = 256 * 1024 * 1024;
 
-    /// <summary>Reads to the end of the stream.</summary>
+    private readonly MigrationStreamReader _reader;
+    private readonly IRamStreamSink? _sink;
+    private readonly List<RamBlockSpec> _blocks = [];
+    private readonly Dictionary<string, int> _indexes = new(StringComparer.Ordinal);
+
+    // The RAMBlock that a record with CONTINUE refers to; -1 before the first one.
+    private int _current = -1;
+
+    private PrecopyStream(Stream stream, IRamStreamSink? sink)
+    {
+        _reader = new MigrationStreamReader(stream);
+        _sink = sink;
+    }
+
+    /// <summary>Reads to the end of the stream; the calling thread waits for its bytes.</summary>
+    /// <param name="stream">The stream.</param>
+    /// <param name="sink">Takes the pages; null passes over them.</param>
     /// <exception cref="GuestException">DeviceState: the stream is cut short or not of the grammar; Unsupported: it holds a section
     /// that cannot be carried over, such as virtio-mem's.</exception>
-    public static async Task<DeviceSections> ReadAsync(Stream stream, CancellationToken cancellationToken)
-    {
-        var reader = new BufferedStreamReader(stream);
-        if (await reader.UInt32Async(cancellationToken) != StreamFormat.FileMagic || await reader.UInt32Async(cancellationToken) != StreamFormat.FileVersion)
-            throw Malformed(reader, "it does not start as a version 3 migration stream");
+    public static DeviceSections Read(Stream stream, IRamStreamSink? sink = null) => new PrecopyStream(stream, sink).Read();
 
-        var blocks = new Dictionary<string, ulong>(StringComparer.Ordinal);
+    private DeviceSections Read()
+    {
+        if (_reader.UInt32() != StreamFormat.FileMagic || _reader.UInt32() != StreamFormat.FileVersion)
+            throw Malformed("it does not start as a version 3 migration stream");
+
         var ignoresShared = false;
         uint? ram = null;
-        string? current = null;
         for (var ended = false; !ended;)
         {
-            var type = await reader.ByteAsync(cancellationToken);
+            var type = _reader.Byte();
             switch (type)
             {
                 case StreamFormat.Configuration when ram is null:
-                    ignoresShared = await ConfigurationAsync(reader, cancellationToken);
+                    ignoresShared = ReadConfiguration();
                     break;
                 case StreamFormat.Command:
-                    await reader.UInt16Async(cancellationToken);
-                    await reader.SkipAsync(await reader.UInt16Async(cancellationToken), cancellationToken);
+                    _reader.UInt16();
+                    _reader.Skip(_reader.UInt16());
                     break;
                 case StreamFormat.SectionStart when ram is null:
-                    ram = await StartAsync(reader, cancellationToken);
-                    await BlocksAsync(reader, blocks, ignoresShared, cancellationToken);
-                    current = await PagesAsync(reader, blocks, current, cancellationToken);
-                    await FooterAsync(reader, ram.Value, cancellationToken);
+                    ram = ReadStart();
+                    ReadBlocks(ignoresShared);
+                    ReadPages();
+                    ReadFooter(ram.Value);
                     break;
                 case StreamFormat.SectionPart or StreamFormat.SectionEnd when ram is not null:
-                    if (await reader.UInt32Async(cancellationToken) != ram)
-                        throw Unsized(reader, "an iterable section beside \"ram\"");
-                    current = await PagesAsync(reader, blocks, current, cancellationToken);
-                    await FooterAsync(reader, ram.Value, cancellationToken);
+                    if (_reader.UInt32() != ram)
+                        throw Unsized("an iterable section beside \"ram\"");
+                    ReadPages();
+                    ReadFooter(ram.Value);
                     ended = type == StreamFormat.SectionEnd;
                     break;
                 case StreamFormat.SectionStart or StreamFormat.SectionFull:
-                    await reader.UInt32Async(cancellationToken);
-                    throw Unsized(reader, $"a section \"{await NameAsync(reader, cancellationToken)}\" before the end of \"ram\"");
+                    _reader.UInt32();
+                    throw Unsized($"a section \"{ReadName()}\" before the end of \"ram\"");
                 default:
-                    throw Malformed(reader, $"section type 0x{type:x2} is not expected here");
+                    throw Malformed($"section type 0x{type:x2} is not expected here");
             }
         }
 
-        return Devices(await reader.RestAsync(DeviceStateLimit, cancellationToken));
+        return Devices(_reader.Rest(DeviceStateLimit));
     }
 
     /// <summary>Parts the bytes behind "ram" into sections and vmdescription.</summary>
@@ -97,115 +112,131 @@ internal static class PrecopyStream
         return rest.Length > 0 && rest[^1] == StreamFormat.Eof ? rest.Length - 1 : -1;
     }
 
-    private static async Task<bool> ConfigurationAsync(BufferedStreamReader reader, CancellationToken cancellationToken)
+    private bool ReadConfiguration()
     {
-        var length = await reader.UInt32Async(cancellationToken);
+        var length = _reader.UInt32();
         if (length > StreamFormat.MaxMachineNameLength)
-            throw Malformed(reader, $"a machine name of {length} bytes");
-        await reader.TextAsync((int)length, cancellationToken);
+            throw Malformed($"a machine name of {length} bytes");
+        _reader.Text((int)length);
 
         // A subsection has no length field: each is known by its name.
         var ignoresShared = false;
-        while (await reader.PeekAsync(cancellationToken) == StreamFormat.Subsection)
+        while (_reader.Peek() == StreamFormat.Subsection)
         {
-            await reader.ByteAsync(cancellationToken);
-            var name = await NameAsync(reader, cancellationToken);
-            if (await reader.UInt32Async(cancellationToken) != StreamFormat.SubsectionVersion)
-                throw Malformed(reader, $"subsection {name} has an unknown version");
+            _reader.Byte();
+            var name = ReadName();
+            if (_reader.UInt32() != StreamFormat.SubsectionVersion)
+                throw Malformed($"subsection {name} has an unknown version");
             switch (name)
             {
                 case StreamFormat.TargetPageBitsSubsection:
-                    if (await reader.UInt32Async(cancellationToken) != Page.Shift)
-                        throw Malformed(reader, $"target pages are not of {Page.Size} bytes");
+                    if (_reader.UInt32() != Page.Shift)
+                        throw Malformed($"target pages are not of {Page.Size} bytes");
                     break;
                 case StreamFormat.CapabilitiesSubsection:
-                    var count = await reader.UInt32Async(cancellationToken);
-                    if (count > 64)
-                        throw Malformed(reader, $"{count} capabilities");
-                    for (var i = 0; i < count; i++)
-                    {
-                        var capability = await NameAsync(reader, cancellationToken);
-                        if (capability != StreamFormat.IgnoreSharedCapability)
-                            throw Malformed(reader, $"capability {capability} was not asked for");
-                        ignoresShared = true;
-                    }
-
+                    ignoresShared = ReadCapabilities();
                     break;
                 case StreamFormat.UuidSubsection:
-                    await reader.SkipAsync(16, cancellationToken);
+                    _reader.Skip(16);
                     break;
                 default:
-                    throw Malformed(reader, $"subsection {name} is not known");
+                    throw Malformed($"subsection {name} is not known");
             }
         }
 
         return ignoresShared;
     }
 
-    private static async Task<uint> StartAsync(BufferedStreamReader reader, CancellationToken cancellationToken)
+    private bool ReadCapabilities()
     {
-        var id = await reader.UInt32Async(cancellationToken);
-        var name = await NameAsync(reader, cancellationToken);
+        var count = _reader.UInt32();
+        if (count > 64)
+            throw Malformed($"{count} capabilities");
+        for (var i = 0; i < count; i++)
+        {
+            var capability = ReadName();
+            if (capability != StreamFormat.IgnoreSharedCapability)
+                throw Malformed($"capability {capability} was not asked for");
+        }
+
+        return count > 0;
+    }
+
+    private uint ReadStart()
+    {
+        var id = _reader.UInt32();
+        var name = ReadName();
         if (name != StreamFormat.RamSectionName)
-            throw Unsized(reader, $"an iterable section \"{name}\"");
-        if (await reader.UInt32Async(cancellationToken) != StreamFormat.RamSectionInstance || await reader.UInt32Async(cancellationToken) != StreamFormat.RamSectionVersion)
-            throw Malformed(reader, "the \"ram\" section is not instance 0 of version 4");
+            throw Unsized($"an iterable section \"{name}\"");
+        if (_reader.UInt32() != StreamFormat.RamSectionInstance || _reader.UInt32() != StreamFormat.RamSectionVersion)
+            throw Malformed("the \"ram\" section is not instance 0 of version 4");
         return id;
     }
 
-    private static async Task BlocksAsync(BufferedStreamReader reader, Dictionary<string, ulong> blocks, bool ignoresShared, CancellationToken cancellationToken)
+    private void ReadBlocks(bool ignoresShared)
     {
-        var word = await reader.UInt64Async(cancellationToken);
+        var word = _reader.UInt64();
         if ((word & StreamFormat.RamFlagMask) != StreamFormat.RamFlagMemSize)
-            throw Malformed(reader, "\"ram\" does not start with its list of RAMBlocks");
+            throw Malformed("\"ram\" does not start with its list of RAMBlocks");
         for (var left = word & ~StreamFormat.RamFlagMask; left > 0;)
         {
-            var name = await NameAsync(reader, cancellationToken);
-            var used = await reader.UInt64Async(cancellationToken);
+            var name = ReadName();
+            var used = _reader.UInt64();
             if (ignoresShared)
-                await reader.UInt64Async(cancellationToken);
-            if (used > left || used % Page.Size != 0 || used == 0 || !blocks.TryAdd(name, used))
-                throw Malformed(reader, $"RAMBlock \"{name}\" of {used} bytes does not fit its list");
+                _reader.UInt64();
+            if (used > left || used % Page.Size != 0 || used is 0 or > long.MaxValue || !_indexes.TryAdd(name, _blocks.Count))
+                throw Malformed($"RAMBlock \"{name}\" of {used} bytes does not fit its list");
+            _blocks.Add(new RamBlockSpec(name, (long)used));
             left -= used;
         }
+
+        _sink?.Begin(_blocks);
     }
 
-    /// <summary>Passes over page records up to the EOS word; gives the RAMBlock that a later CONTINUE refers to.</summary>
-    private static async Task<string?> PagesAsync(BufferedStreamReader reader, Dictionary<string, ulong> blocks, string? current, CancellationToken cancellationToken)
+    /// <summary>Reads page records up to the EOS word.</summary>
+    private void ReadPages()
     {
         while (true)
         {
-            var word = await reader.UInt64Async(cancellationToken);
+            var word = _reader.UInt64();
             var flags = word & StreamFormat.RamFlagMask;
             var offset = word & ~StreamFormat.RamFlagMask;
             if (flags == StreamFormat.RamFlagEos)
-                return current;
+            {
+                _sink?.EndOfSection();
+                return;
+            }
+
             var kind = flags & ~StreamFormat.RamFlagContinue;
             if (kind is not (StreamFormat.RamFlagZero or StreamFormat.RamFlagPage))
-                throw Malformed(reader, $"RAM flags 0x{flags:x} were not asked for");
+                throw Malformed($"RAM flags 0x{flags:x} were not asked for");
             if ((flags & StreamFormat.RamFlagContinue) == 0)
-                current = await NameAsync(reader, cancellationToken);
-            if (current is null || !blocks.TryGetValue(current, out var used) || offset >= used)
-                throw Malformed(reader, $"a page at 0x{offset:x} lies outside RAMBlock \"{current}\"");
-            if (kind == StreamFormat.RamFlagPage)
-                await reader.SkipAsync(Page.Size, cancellationToken);
-            else if (await reader.ByteAsync(cancellationToken) != 0)
-                throw Malformed(reader, "a page is filled with another byte than zero");
+            {
+                var name = ReadName();
+                if (!_indexes.TryGetValue(name, out _current))
+                    throw Malformed($"a page at 0x{offset:x} lies in RAMBlock \"{name}\", which is not in its list");
+            }
+
+            if (_current < 0 || offset >= (ulong)_blocks[_current].UsedLength)
+                throw Malformed($"a page at 0x{offset:x} lies outside RAMBlock \"{(_current < 0 ? "" : _blocks[_current].Name)}\"");
+            if (kind == StreamFormat.RamFlagZero && _reader.Byte() != 0)
+                throw Malformed("a page is filled with another byte than zero");
+            var content = kind == StreamFormat.RamFlagPage ? _reader.Bytes(Page.Size) : default;
+            _sink?.Page(_current, (long)(offset / Page.Size), content);
         }
     }
 
-    private static async Task FooterAsync(BufferedStreamReader reader, uint id, CancellationToken cancellationToken)
+    private void ReadFooter(uint id)
     {
-        if (await reader.ByteAsync(cancellationToken) != StreamFormat.SectionFooter || await reader.UInt32Async(cancellationToken) != id)
-            throw Malformed(reader, "the footer of \"ram\" is missing");
+        if (_reader.Byte() != StreamFormat.SectionFooter || _reader.UInt32() != id)
+            throw Malformed("the footer of \"ram\" is missing");
     }
 
-    private static async Task<string> NameAsync(BufferedStreamReader reader, CancellationToken cancellationToken) =>
-        await reader.TextAsync(await reader.ByteAsync(cancellationToken), cancellationToken);
+    private string ReadName() => _reader.Text(_reader.Byte());
 
-    private static GuestException Malformed(BufferedStreamReader reader, string why) =>
-        new(GuestFault.DeviceState, $"QEMU's migration stream cannot be read at byte {reader.Position}: {why}.");
+    private GuestException Malformed(string why) =>
+        new(GuestFault.DeviceState, $"QEMU's migration stream cannot be read at byte {_reader.Position}: {why}.");
 
-    private static GuestException Unsized(BufferedStreamReader reader, string what) => new(GuestFault.Unsupported,
-        $"QEMU's migration stream holds {what} (byte {reader.Position}), whose length is not told, so it cannot be carried over. Unplug the device that sends it (virtio-mem, VFIO) and save again.");
+    private GuestException Unsized(string what) => new(GuestFault.Unsupported,
+        $"QEMU's migration stream holds {what} (byte {_reader.Position}), whose length is not told, so it cannot be carried over. Unplug the device that sends it (virtio-mem, VFIO) and save again.");
 }

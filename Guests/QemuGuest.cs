@@ -166,8 +166,7 @@ public sealed class QemuGuest : IGuest
             throw new GuestException(GuestFault.DeviceState, "Device state is taken of a stopped guest only, and this one runs. Stop it first.");
         SavableCheck.EnsureRunState(state);
         var progress = await MigrationProgress.QueryAsync(Qmp, null, cancellationToken);
-        if (!progress.IsOver)
-            throw new GuestException(GuestFault.Busy, $"A migration of this guest is under way ({progress.Status}). Wait for it, or cancel it (QMP migrate_cancel).");
+        EnsureFree(progress);
         SavableCheck.EnsureNotBlocked(progress);
 
         var capture = new DeviceStateCapture(Qmp, _time);
@@ -183,11 +182,43 @@ public sealed class QemuGuest : IGuest
     public Task<MigrationSettingsSnapshot> ReadMigrationSettingsAsync(CancellationToken cancellationToken) =>
         MigrationSettings.ForDeviceState(Qmp).ReadAsync(cancellationToken);
 
+    /// <summary>The migration settings of QEMU that <see cref="StreamAsync"/> would change now, to be kept as those of a capture are.</summary>
+    /// <exception cref="GuestException">QEMU did not answer, or in a way that is not known.</exception>
+    public Task<MigrationSettingsSnapshot> ReadMigrationSettingsAsync(StreamLimits limits, CancellationToken cancellationToken) =>
+        LiveStream.Settings(Qmp, limits).ReadAsync(cancellationToken);
+
+    /// <summary>
+    /// Lets QEMU migrate the running guest into a sink of ours, until it stops the guest and sends what is left. On every failure the
+    /// guest runs on; after the end it stands still, as a source whose migration has completed.
+    /// </summary>
+    /// <param name="sink">Takes the pages.</param>
+    /// <param name="limits">What QEMU is told.</param>
+    /// <param name="stopped">Called when the guest stops.</param>
+    /// <param name="cancellationToken">Cancels the migration.</param>
+    /// <returns>The device state.</returns>
+    /// <exception cref="GuestException">DeviceState, Blocked, Busy, Unsupported or Exited; what the sink throws.</exception>
+    public async Task<DeviceSections> StreamAsync(IRamStreamSink sink, StreamLimits limits, Action stopped, CancellationToken cancellationToken)
+    {
+        var progress = await MigrationProgress.QueryAsync(Qmp, null, cancellationToken);
+        EnsureFree(progress);
+        SavableCheck.EnsureNotBlocked(progress);
+        return await new LiveStream(Qmp, _time).RunAsync(sink, limits, stopped, cancellationToken);
+    }
+
+    /// <summary>How QEMU sees the stream of <see cref="StreamAsync"/>; null before it counts.</summary>
+    /// <exception cref="GuestException">QEMU did not answer.</exception>
+    public Task<StreamProgress?> QueryStreamAsync(CancellationToken cancellationToken) => new LiveStream(Qmp, _time).QueryAsync(cancellationToken);
+
+    /// <summary>Changes the limits of the stream under way: of them the downtime.</summary>
+    /// <exception cref="GuestException">QEMU did not answer.</exception>
+    public Task SetStreamLimitsAsync(StreamLimits limits, CancellationToken cancellationToken) =>
+        new LiveStream(Qmp, _time).SetDowntimeAsync(limits, cancellationToken);
+
     /// <summary>
     /// Puts back what a capture changed whose process has died. What it did not get to change, or somebody has set since, stays as
     /// it is, so this may be repeated. Its migration, which fails because nobody reads it, is waited for.
     /// </summary>
-    /// <param name="before">What <see cref="ReadMigrationSettingsAsync"/> gave before the capture.</param>
+    /// <param name="before">What <see cref="ReadMigrationSettingsAsync(CancellationToken)"/> gave before the capture.</param>
     /// <param name="cancellationToken">Stops the wait.</param>
     /// <exception cref="GuestException">Busy: a migration is still under way after 10 s, and nothing was changed; CommandFailed,
     /// TimedOut or Exited. None of these keeps the guest from being continued.</exception>
@@ -268,6 +299,12 @@ public sealed class QemuGuest : IGuest
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => Qmp.DisposeAsync();
+
+    private static void EnsureFree(MigrationProgress progress)
+    {
+        if (!progress.IsOver)
+            throw new GuestException(GuestFault.Busy, $"A migration of this guest is under way ({progress.Status}). Wait for it, or cancel it (QMP migrate_cancel).");
+    }
 
     private static string Describe(MigrationSettingsSnapshot settings) => string.Join(", ",
         settings.Capabilities.Select(c => $"{c.Key}={(c.Value ? "on" : "off")}").Concat(settings.Parameters.Select(p => $"{p.Key}={p.Value}")));

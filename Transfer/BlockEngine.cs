@@ -26,6 +26,9 @@ public sealed class BlockEngine : IDisposable
 
     // Dirty, but their hash stands in the journal: not taken before the journal says durably that it no longer holds.
     private PageBitmap _held;
+
+    // Dirty, but not yet announced by the stream that feeds the block: not taken before, since the stream tells of every page once.
+    private PageBitmap _awaited;
     private PageBitmap _inFlight;
     private PageBitmap _written;
 
@@ -57,6 +60,11 @@ public sealed class BlockEngine : IDisposable
 
     private long _dirtyCount;
     private long _heldCount;
+    private long _awaitedCount;
+    private bool _isFed;
+
+    // The page that the stream announced last; a run that ends there may grow yet.
+    private long _frontier = -1;
     private long _inFlightCount;
     private long _writtenCount;
     private long _closingCount;
@@ -96,6 +104,7 @@ public sealed class BlockEngine : IDisposable
         _lost = new PageBitmap(pages);
         _reserved = new PageBitmap(pages);
         _held = new PageBitmap(pages);
+        _awaited = new PageBitmap(pages);
         _recorded = new PageBitmap(pages);
         _seen = new PageBitmap(pages);
         _hashes = new PageHashes(pages);
@@ -129,12 +138,34 @@ public sealed class BlockEngine : IDisposable
         }
     }
 
+    /// <summary>Bytes of the pages that are to be written and may be.</summary>
+    internal long Backlog
+    {
+        get
+        {
+            lock (_gate)
+                return (_dirtyCount + _heldCount + _inFlightCount) * Page.Size;
+        }
+    }
+
+    /// <summary>Why the block takes no pages any more; null while it does.</summary>
+    internal Exception? Failure
+    {
+        get
+        {
+            lock (_gate)
+                return _state == BlockState.Failed ? _error : null;
+        }
+    }
+
+    private long DirtyCount => _dirtyCount + _heldCount + _awaitedCount;
+
     /// <summary>The block as it is now.</summary>
     public BlockCounters Snapshot()
     {
         lock (_gate)
         {
-            var dirty = _dirtyCount + _heldCount;
+            var dirty = DirtyCount;
             var written = _writtenCount + _closingCount;
             var durable = Layout.PageCount - dirty - _inFlightCount - written;
             return new BlockCounters(
@@ -152,26 +183,85 @@ public sealed class BlockEngine : IDisposable
             for (var page = run.First; page < run.End; page++)
             {
                 if (_inFlight[page])
-                {
                     _dirtiedAgain.Set(page);
-                    continue;
-                }
-
-                if (_dirty[page] || _held[page])
-                    continue;
-                if (_recorded[page])
-                    _heldCount += _held.Set(page) ? 1 : 0;
-                else
-                    _dirtyCount += _dirty.Set(page) ? 1 : 0;
-                _zeroCount -= _shadow[page] ? 0 : 1;
-                if (_written.Clear(page))
-                    _writtenCount--;
-                else if (_closing?.Clear(page) == true)
-                    _closingCount--;
+                else if (!_dirty[page] && !_held[page] && !_awaited[page])
+                    Unsettle(page);
             }
 
-            if (_state is BlockState.Clean or BlockState.Completed && _dirtyCount + _heldCount > 0)
+            if (_state is BlockState.Clean or BlockState.Completed && DirtyCount > 0)
                 _state = BlockState.Ready;
+        }
+    }
+
+    /// <summary>
+    /// From here on a stream tells which pages are to be written: each once, and again when the guest has changed it. A page is not
+    /// taken before the stream has told of it.
+    /// </summary>
+    internal void BeginFeed()
+    {
+        lock (_gate)
+        {
+            ThrowIfReleased();
+            if (_isFed)
+                return;
+            _isFed = true;
+            _frontier = -1;
+            _awaited.Or(_dirty);
+            _awaitedCount += _dirtyCount;
+            _dirty.ClearAll();
+            _dirtyCount = 0;
+            if (_state is BlockState.Clean or BlockState.Completed)
+                _state = BlockState.Ready;
+        }
+    }
+
+    /// <summary>Takes note of what a stream tells of a page. Its content is only compared: what is written is read from the guest, where
+    /// it is as new or newer, and where it was changed since, the stream will tell of it again.</summary>
+    /// <param name="page">The page.</param>
+    /// <param name="content">What it held when the stream told of it; empty for a zero page.</param>
+    internal void Announce(long page, ReadOnlySpan<byte> content)
+    {
+        lock (_gate)
+        {
+            ThrowIfReleased();
+            _frontier = page;
+            if (_awaited.Clear(page))
+            {
+                _awaitedCount--;
+                _dirtyCount += _dirty.Set(page) ? 1 : 0;
+            }
+            else if (_inFlight[page])
+            {
+                _dirtiedAgain.Set(page);
+            }
+            else if (!_dirty[page] && !_held[page] && !IsAsWritten(page, content))
+            {
+                Unsettle(page);
+            }
+        }
+    }
+
+    /// <summary>The stream pauses: what it told of last may be written as it is.</summary>
+    internal void EndAnnouncements()
+    {
+        lock (_gate)
+            _frontier = -1;
+    }
+
+    /// <summary>The stream has ended, well or not. Of what it did not tell, all is to be written.</summary>
+    internal void EndFeed()
+    {
+        lock (_gate)
+        {
+            if (!_isFed || _released)
+                return;
+            _isFed = false;
+            _frontier = -1;
+            _dirty.Or(_awaited);
+            _dirtyCount += _awaitedCount;
+            _awaited.ClearAll();
+            _awaitedCount = 0;
+            SettleIfIdle();
         }
     }
 
@@ -184,13 +274,24 @@ public sealed class BlockEngine : IDisposable
         lock (_gate)
         {
             ThrowIfReleased();
-            if (_dirtyCount + _heldCount + _inFlightCount + _writtenCount + _closingCount > 0)
+            if (DirtyCount + _inFlightCount + _writtenCount + _closingCount > 0)
                 throw new InvalidOperationException($"RAMBlock {Layout.Name} has pages that are not durable.");
             var bitmap = new byte[Layout.BitmapLength];
             _shadow.CopyTo(bitmap);
             var digest = _hashes.Digest(_shadow);
             _state = BlockState.Completed;
             return (bitmap, digest);
+        }
+    }
+
+    /// <summary>Takes pages again after the shadow bitmap was handed over in vain.</summary>
+    internal void Reopen()
+    {
+        lock (_gate)
+        {
+            ThrowIfReleased();
+            if (_state == BlockState.Completed)
+                _state = BlockState.Ready;
         }
     }
 
@@ -253,9 +354,8 @@ public sealed class BlockEngine : IDisposable
             run = default;
             if (_state != BlockState.Iterating || _scanDue)
                 return false;
-            if (!_dirty.TryFindSetRun(_cursor, extentPages, out run) && !_dirty.TryFindSetRun(0, extentPages, out run))
+            if (!TryFindWhole(_cursor, extentPages, out run) && !TryFindWhole(0, extentPages, out run))
                 return false;
-            run = run with { Count = Math.Min(run.Count, extentPages - (run.First % extentPages)) };
             _cursor = run.End;
             _dirty.ClearRange(run);
             _dirtyCount -= run.Count;
@@ -280,9 +380,13 @@ public sealed class BlockEngine : IDisposable
             _scanDue = false;
 
             // In flight while the question is asked, so that a write of the guest from here on makes the page dirty again.
-            scanned = SetRuns(_dirty, new PageRun(0, Layout.PageCount));
-            (_inFlight, _dirty) = (_dirty, _inFlight);
-            (_inFlightCount, _dirtyCount) = (_dirtyCount, 0);
+            _inFlight.Or(_dirty);
+            _inFlight.Or(_awaited);
+            _inFlightCount = _dirtyCount + _awaitedCount;
+            _dirty.ClearAll();
+            _awaited.ClearAll();
+            _dirtyCount = _awaitedCount = 0;
+            scanned = SetRuns(_inFlight, new PageRun(0, Layout.PageCount));
         }
 
         Exception? error = null;
@@ -317,7 +421,7 @@ public sealed class BlockEngine : IDisposable
             }
 
             foreach (var run in scanned)
-                ReturnToDirty(run);
+                ReturnScanned(run);
             if (error is not null)
                 FailLocked(error);
             SettleIfIdle();
@@ -469,6 +573,7 @@ public sealed class BlockEngine : IDisposable
             // Storage that comes back with older data may have some of these, which are not read back.
             _onFile.Or(_dirty);
             _onFile.Or(_held);
+            _onFile.Or(_awaited);
         }
     }
 
@@ -546,7 +651,7 @@ public sealed class BlockEngine : IDisposable
             return settled;
         }
 
-        IEnumerable<PageRun> Unsettled() => new[] { _dirty, _held, _inFlight }
+        IEnumerable<PageRun> Unsettled() => new[] { _dirty, _held, _awaited, _inFlight }
             .SelectMany(pages => SetRuns(pages, new PageRun(0, Layout.PageCount)));
     }
 
@@ -744,6 +849,56 @@ public sealed class BlockEngine : IDisposable
         }
     }
 
+    /// <summary>In flight → awaited where a stream feeds the block and has not told of the page meanwhile, else dirty.</summary>
+    private void ReturnScanned(PageRun run)
+    {
+        if (!_isFed)
+        {
+            ReturnToDirty(run);
+            return;
+        }
+
+        foreach (var pages in EachSetRun(_inFlight, run))
+        {
+            _inFlightCount -= _inFlight.ClearRange(pages);
+            _lost.ClearRange(pages);
+            _awaitedCount += _awaited.SetRange(pages);
+            for (var from = pages.First; TryFindRun(_dirtiedAgain, from, pages.End, out var told); from = told.End)
+            {
+                _dirtiedAgain.ClearRange(told);
+                _awaitedCount -= _awaited.ClearRange(told);
+                _dirtyCount += _dirty.SetRange(told);
+            }
+        }
+    }
+
+    /// <summary>Written or durable → dirty, or held where the journal vouches for it.</summary>
+    private void Unsettle(long page)
+    {
+        if (_recorded[page])
+            _heldCount += _held.Set(page) ? 1 : 0;
+        else
+            _dirtyCount += _dirty.Set(page) ? 1 : 0;
+        _zeroCount -= _shadow[page] ? 0 : 1;
+        if (_written.Clear(page))
+            _writtenCount--;
+        else if (_closing?.Clear(page) == true)
+            _closingCount--;
+    }
+
+    /// <summary>The next dirty run within one extent; not one at the end of which the stream goes on telling.</summary>
+    private bool TryFindWhole(long from, int extentPages, out PageRun run)
+    {
+        for (; _dirty.TryFindSetRun(from, extentPages, out run); from = run.End)
+        {
+            run = run with { Count = Math.Min(run.Count, extentPages - (run.First % extentPages)) };
+            if (run.End != _frontier + 1 || run.End % extentPages == 0)
+                return true;
+        }
+
+        return false;
+    }
+
     /// <summary>A write that returns after the bitmaps were handed over or given up is counted and changes nothing.</summary>
     private bool RefuseLate()
     {
@@ -767,7 +922,7 @@ public sealed class BlockEngine : IDisposable
     {
         if (_inFlightCount > 0)
             return;
-        if (_state == BlockState.Iterating && _dirtyCount + _heldCount == 0 && !_scanDue)
+        if (_state == BlockState.Iterating && DirtyCount == 0 && !_scanDue && !_isFed)
             _state = BlockState.Clean;
         if (_state is BlockState.Clean or BlockState.Failed or BlockState.Cancelled)
             _settled.TrySetResult();
@@ -783,7 +938,7 @@ public sealed class BlockEngine : IDisposable
     {
         _released = true;
         _hashes.Dispose();
-        _dirty = _held = _inFlight = _written = _dirtiedAgain = _shadow = _onFile = _reserved = _recorded = _seen = _failed = _lost = new PageBitmap(0);
+        _dirty = _held = _awaited = _inFlight = _written = _dirtiedAgain = _shadow = _onFile = _reserved = _recorded = _seen = _failed = _lost = new PageBitmap(0);
         _closing = null;
     }
 }

@@ -30,12 +30,13 @@ internal sealed class FinalEpoch(ImageSession session, IReadOnlyList<BlockEngine
             async cancellation =>
             {
                 await WriteDirtyAsync(cancellation);
-                await StorageThread.RunAsync(session.Epochs.Close);
+                await StorageThread.RunAsync(session.Epochs.Close).WaitAsync(cancellation);
             },
             cancellationToken);
     }
 
-    private async Task WriteDirtyAsync(CancellationToken cancellationToken)
+    /// <summary>Lets the writers work on what is dirty.</summary>
+    public static void BeginWriting(ImageSession session, IReadOnlyList<BlockEngine> engines)
     {
         foreach (var engine in engines)
         {
@@ -44,6 +45,11 @@ internal sealed class FinalEpoch(ImageSession session, IReadOnlyList<BlockEngine
         }
 
         session.Wake();
+    }
+
+    private async Task WriteDirtyAsync(CancellationToken cancellationToken)
+    {
+        BeginWriting(session, engines);
         foreach (var engine in engines)
         {
             if (engine.Snapshot().State != BlockState.Iterating)

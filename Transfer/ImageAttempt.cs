@@ -155,9 +155,10 @@ internal sealed class ImageAttempt(SavePlan plan, TimeProvider time, IFileSystem
     /// <summary>Writes EOS and tail after every bitmap is durable, checks the image and publishes it.</summary>
     /// <param name="devices">The guest's device state.</param>
     /// <param name="announce">Makes durable elsewhere that the image may have its final name from here on.</param>
+    /// <param name="calledOff">Ends it, up to the moment in which the image gets its name.</param>
     /// <exception cref="ImageException">The storage failed. The image is not published, or <see cref="Settle"/> is due.</exception>
-    /// <exception cref="OperationCanceledException">The attempt was interrupted or ended.</exception>
-    public void Publish(DeviceSections devices, Action announce)
+    /// <exception cref="OperationCanceledException">The attempt was interrupted, ended or called off.</exception>
+    public void Publish(DeviceSections devices, Action announce, CancellationToken calledOff)
     {
         var session = Opened(Session);
         var source = Opened(_source);
@@ -176,10 +177,32 @@ internal sealed class ImageAttempt(SavePlan plan, TimeProvider time, IFileSystem
             ImageManifest.CurrentSchema, Id, length, plan.Migration, time.GetUtcNow(), plan.Guest, plan.QmpPath,
             source.Process, source.Description, _digests);
         session.Track(() => manifest.Write(_paths.PartialManifest, _files));
+        calledOff.ThrowIfCancellationRequested();
         image.ClosePages();
         announce();
-        session.Track(() => _publication.Publish(image, session.Interrupted));
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(session.Interrupted, calledOff);
+        session.Track(() => _publication.Publish(image, either.Token));
         Close(session);
+    }
+
+    /// <summary>Whether it is undecided yet that the image is published. Waits for a publication under way, however long that hangs.</summary>
+    public bool TryUndecided() => _publication.TryUndecided(() => { });
+
+    /// <summary>A publication was called off: the guest changes its pages again, and tail and bitmaps will be others.</summary>
+    public void BeginAgain()
+    {
+        lock (_handOver)
+            _digests.Clear();
+        foreach (var engine in Engines)
+        {
+            engine.EndFeed();
+            engine.Reopen();
+        }
+
+        var layout = Opened(_source).Layout;
+        Opened(Session).Image.BeginAgain(layout.TailOffset);
+        foreach (var piece in layout.Headers())
+            WriteMeta(Opened(Session).Image, piece.Bytes.Span, piece.Offset);
     }
 
     /// <summary>Makes the names of a published image durable, where its publication could not.</summary>

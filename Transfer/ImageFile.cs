@@ -12,7 +12,7 @@ public sealed class ImageFile : IDisposable
 {
     private readonly IFileSystem _files;
     private readonly IStoredFile _meta;
-    private readonly IStoredFile _pages;
+    private IStoredFile _pages;
     private readonly FileIdentity _identity;
     private bool _isDisposed;
     private readonly StorageWatch _watch;
@@ -178,6 +178,21 @@ public sealed class ImageFile : IDisposable
 
     /// <summary>The file's content, for its own check.</summary>
     internal IImageInput OpenInput() => new BorrowedInput(_meta);
+
+    /// <summary>Takes pages again after a publication that was called off. Headers are to be written anew.</summary>
+    /// <param name="length">Bytes up to the end of the last RAMBlock.</param>
+    /// <exception cref="ImageException">The storage failed.</exception>
+    internal void BeginAgain(long length) => _watch.Try(
+        static state => Failure(() =>
+        {
+            state.File._meta.Truncate(state.Length);
+            if (!state.File._arePagesClosed)
+                return;
+            state.File._pages = OpenDirect(state.File._files, state.File.Path)
+                ?? throw new ImageException(ImageFault.NoDirectIo, $"The file system of {state.File.Path} does not take O_DIRECT writes any more.");
+            state.File._arePagesClosed = false;
+        }),
+        (File: this, Length: length));
 
     /// <summary>Closes the descriptor of the pages and tells what close(2) said, which is where network storage may report a lost
     /// write. The other one keeps the lock and is only ever fsynced after its last write.</summary>

@@ -34,6 +34,7 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
     private DeviceSections? _devices;
     private Task _lastEpoch = Task.CompletedTask;
     private bool? _wasRunning;
+    private volatile SwitchOver? _switchOver;
 
     /// <summary>Names of the guest's RAMBlocks, in the image's order; empty before the image is open.</summary>
     public IReadOnlyList<string> RamBlocks => _image.Session is not null && _guest is { } guest ? [.. guest.Layout.Blocks.Select(block => block.Name)] : [];
@@ -49,6 +50,9 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
 
     /// <summary>Whether the guest stands still because we stopped it, and its image is not published.</summary>
     public bool IsHeldStopped => _guest is { IsHeldStopped: true } && !IsPublished;
+
+    /// <summary>Whether pages are written while the guest runs: as it was asked for, if the guest ran when the image was opened.</summary>
+    public bool IsLive { get; private set; }
 
     /// <summary>Whether the guest ran before we stopped it; true before.</summary>
     public bool WasRunning => _wasRunning ??= stops.WasRunning(plan.Migration);
@@ -121,6 +125,7 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
             _probe.Remove();
             _image.Create(guest, token);
         });
+        BeginLive(guest);
     }
 
     /// <summary>
@@ -138,6 +143,7 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
         await _lastEpoch;
         _devices = null;
         await StorageThread.RunAsync(() => _image.Resume(guest, token, hasBegun));
+        BeginLive(guest);
     }
 
     /// <summary>Makes the token of a new coordinator durable, before anything that it asks is done.</summary>
@@ -179,6 +185,43 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
         }
     }
 
+    /// <summary>
+    /// The end of a live save: last pages, device state, publication, and the guest treated where it is to run on. One operation of this
+    /// host; called off, with the guest running on, when the guest would stand still for too long.
+    /// </summary>
+    /// <param name="budget">How long it may; <see cref="Timeout.InfiniteTimeSpan"/> for as long as it takes.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    /// <exception cref="GuestException">Downtime: it was called off. Else the guest does not obey, or its RAMBlocks changed.</exception>
+    /// <exception cref="ImageException">The storage failed.</exception>
+    public async Task SwitchOverAsync(TimeSpan budget, CancellationToken cancellationToken)
+    {
+        var guest = Opened(_guest);
+        if (!IsPublished)
+        {
+            using var switchOver = new SwitchOver(_image, guest, plan, stops, time) { Budget = budget };
+            _switchOver = switchOver;
+            try
+            {
+                await switchOver.RunAsync(_guestGate, cancellationToken);
+            }
+            finally
+            {
+                _switchOver = null;
+            }
+        }
+
+        _wasRunning = guest.WasRunning;
+        if (plan.After == AfterPublication.Run)
+            await guest.TreatAsync(_image.Id, guest.WasRunning, cancellationToken);
+    }
+
+    /// <summary>Changes the budget of the switch-over under way, if there is one.</summary>
+    /// <exception cref="GuestException">QEMU did not take it.</exception>
+    public Task SetBudgetAsync(TimeSpan budget) => _switchOver is { } switchOver ? switchOver.SetBudgetAsync(budget) : Task.CompletedTask;
+
+    /// <summary>How a live save by stream goes on; null when nothing is known of it, or the guest stands still.</summary>
+    public Task<LiveSample?> SampleAsync() => _switchOver is { } switchOver ? switchOver.SampleAsync() : Task.FromResult<LiveSample?>(null);
+
     /// <summary>Takes the device state of the stopped guest, and closes the last fsync epoch over every page.</summary>
     /// <exception cref="GuestException">QEMU does not give it.</exception>
     /// <exception cref="ImageException">fsync failed: every page since the last good one is dirty again.</exception>
@@ -213,7 +256,7 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
         var guest = Opened(_guest);
         try
         {
-            _image.Publish(Opened(_devices), () => stops.MarkPublishing(plan.Migration));
+            _image.Publish(Opened(_devices), () => stops.MarkPublishing(plan.Migration), CancellationToken.None);
         }
         finally
         {
@@ -400,6 +443,19 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
         var guest = await OpenGuestAsync(cancellationToken);
         await guest.ExamineAsync(cancellationToken);
         return guest;
+    }
+
+    /// <summary>The writers are to take no page of which the stream has not told.</summary>
+    private void BeginLive(SourceGuest guest)
+    {
+        IsLive = plan.Live != LiveMode.None && guest.State == "running";
+        foreach (var engine in _image.Engines)
+        {
+            if (IsLive && plan.Live == LiveMode.Stream)
+                engine.BeginFeed();
+            else
+                engine.EndFeed();
+        }
     }
 
     private async Task<SourceGuest> OpenGuestAsync(CancellationToken cancellationToken)

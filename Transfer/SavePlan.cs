@@ -27,6 +27,7 @@ public enum AfterPublication
 /// <param name="Options">How pages are written.</param>
 /// <param name="LaunchFolder">The folder of the guest's QEMU, if a silo has launched it.</param>
 /// <param name="Request">What was asked, for the journal: a silo that lost its own state takes the migration up again from it.</param>
+/// <param name="Live">How it learns what the guest changes, if that runs meanwhile.</param>
 public sealed record SavePlan(
     string Migration, string Host, string Guest, string QmpPath, string ImagePath, bool Overwrite, AfterPublication After, WriterOptions Options,
-    string LaunchFolder, string Request);
+    string LaunchFolder, string Request, LiveMode Live = LiveMode.None);

@@ -1,5 +1,6 @@
 using DistMigrate.Guests;
 using DistMigrate.MappedRam;
+using DistMigrate.Posix;
 
 namespace DistMigrate.Transfer;
 
@@ -106,17 +107,56 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
         var before = await _qemu.QueryRunStateAsync(cancellationToken);
         var wasRunning = before.Running || (IsHeldStopped && WasRunning);
         var settings = await _qemu.ReadMigrationSettingsAsync(cancellationToken);
-        _stops.Write(new StopRecord(_plan.Migration, _plan.Guest, _plan.QmpPath, Process, wasRunning, _plan.ImagePath, device, inode, IsPublishing: false, settings));
-        WasRunning = wasRunning;
-        _downtime = null;
+        BeginStop(wasRunning, device, inode, settings);
         _stoppedAt = _time.GetTimestamp();
         State = before.Running ? (await _qemu.StopAsync(cancellationToken)).Status : before.Status;
-        if (!(await _qemu.QueryRamBlocksAsync(cancellationToken)).SequenceEqual(RamBlocks))
+        await EnsureSameBlocksAsync(cancellationToken);
+    }
+
+    /// <summary>Lets QEMU stream its memory, until it stops the guest and gives its device state. Run state and intent are durable before.</summary>
+    /// <param name="sink">Takes the pages.</param>
+    /// <param name="limits">What QEMU is told.</param>
+    /// <param name="image">Of the partial image.</param>
+    /// <param name="stopped">Called when the guest stops.</param>
+    /// <param name="cancellationToken">Cancels the stream: the guest runs on.</param>
+    /// <exception cref="GuestException">QEMU does not give it, or a RAMBlock changed.</exception>
+    /// <exception cref="ImageException">The local disk does not take the record.</exception>
+    public async Task<DeviceSections> StreamAsync(
+        IRamStreamSink sink, StreamLimits limits, FileIdentity image, Action stopped, CancellationToken cancellationToken)
+    {
+        var before = await _qemu.QueryRunStateAsync(cancellationToken);
+        var settings = await _qemu.ReadMigrationSettingsAsync(limits, cancellationToken);
+        BeginStop(before.Running, image.Device, image.Inode, settings);
+        _stoppedAt = 0;
+        try
         {
-            throw new GuestException(GuestFault.Mismatch,
-                $"A RAMBlock of {_plan.Guest} came, went or changed its size while the migration was set up. Save again once the guest has settled.");
+            var devices = await _qemu.StreamAsync(sink, limits, Stopped, cancellationToken);
+            if (_stoppedAt == 0)
+                Stopped();
+            State = (await _qemu.QueryRunStateAsync(cancellationToken)).Status;
+            await EnsureSameBlocksAsync(cancellationToken);
+            return devices;
+        }
+        catch when (_stoppedAt == 0)
+        {
+            _stops.Forget(_plan.Migration);
+            throw;
+        }
+
+        void Stopped()
+        {
+            _stoppedAt = _time.GetTimestamp();
+            stopped();
         }
     }
+
+    /// <summary>How QEMU sees its stream; null when none is under way.</summary>
+    /// <exception cref="GuestException">It does not answer.</exception>
+    public Task<StreamProgress?> QueryStreamAsync(CancellationToken cancellationToken) => _qemu.QueryStreamAsync(cancellationToken);
+
+    /// <summary>Changes what QEMU was told about the stream under way.</summary>
+    /// <exception cref="GuestException">It does not answer.</exception>
+    public Task SetStreamLimitsAsync(StreamLimits limits, CancellationToken cancellationToken) => _qemu.SetStreamLimitsAsync(limits, cancellationToken);
 
     /// <summary>Whether it ran before we stopped it.</summary>
     public bool WasRunning { get; private set; }
@@ -180,9 +220,12 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
         if (_plan.After == AfterPublication.Run && wasRunning)
         {
             new ClaimRegister(_plan.ImagePath, _plan.Host, _time).Take(imageId, _plan.Guest, _plan.Migration, Process, ignoreHolder: false);
-            await _qemu.ContAsync(cancellationToken);
-            if (_stoppedAt != 0)
-                _downtime = _time.GetElapsedTime(_stoppedAt);
+            if (!(await _qemu.QueryRunStateAsync(cancellationToken)).Running)
+            {
+                await _qemu.ContAsync(cancellationToken);
+                if (_stoppedAt != 0)
+                    _downtime = _time.GetElapsedTime(_stoppedAt);
+            }
         }
 
         State = (await _qemu.QueryRunStateAsync(cancellationToken)).Status;
@@ -221,6 +264,22 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
     {
         await _qemu.DisposeAsync();
         _lock.Dispose();
+    }
+
+    private void BeginStop(bool wasRunning, ulong device, ulong inode, MigrationSettingsSnapshot settings)
+    {
+        _stops.Write(new StopRecord(_plan.Migration, _plan.Guest, _plan.QmpPath, Process, wasRunning, _plan.ImagePath, device, inode, IsPublishing: false, settings));
+        WasRunning = wasRunning;
+        _downtime = null;
+    }
+
+    private async Task EnsureSameBlocksAsync(CancellationToken cancellationToken)
+    {
+        if (!(await _qemu.QueryRamBlocksAsync(cancellationToken)).SequenceEqual(RamBlocks))
+        {
+            throw new GuestException(GuestFault.Mismatch,
+                $"A RAMBlock of {_plan.Guest} came, went or changed its size during the migration. Save again once the guest has settled.");
+        }
     }
 
     private static ProcessIdentity ProcessOf(SavePlan plan, IGuest qemu) => new(plan.Host, qemu.Pid, qemu.StartTime);

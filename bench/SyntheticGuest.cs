@@ -98,6 +98,16 @@ internal sealed class SyntheticGuest : IGuest
 
     public IGuestMemory OpenMemory(RamBlock block) => Memory;
 
+    public Task<MigrationSettingsSnapshot> ReadMigrationSettingsAsync(StreamLimits limits, CancellationToken cancellationToken) =>
+        throw new NotSupportedException("A synthetic guest is saved stopped.");
+
+    public Task<DeviceSections> StreamAsync(IRamStreamSink sink, StreamLimits limits, Action stopped, CancellationToken cancellationToken) =>
+        throw new NotSupportedException("A synthetic guest is saved stopped.");
+
+    public Task<StreamProgress?> QueryStreamAsync(CancellationToken cancellationToken) => Task.FromResult<StreamProgress?>(null);
+
+    public Task SetStreamLimitsAsync(StreamLimits limits, CancellationToken cancellationToken) => Task.CompletedTask;
+
     public Task<MigrationSettingsSnapshot> ReadMigrationSettingsAsync(CancellationToken cancellationToken) =>
         Task.FromResult(new MigrationSettingsSnapshot(new Dictionary<string, bool>(), new Dictionary<string, JsonElement>()));
 

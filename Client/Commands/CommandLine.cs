@@ -49,6 +49,8 @@ internal static class CommandLine
         root.Add(WatchCommand.Create(runner));
         root.Add(BlocksCommand.Create(runner));
         root.Add(PauseCommand.Create(runner));
+        root.Add(CompleteCommand.Create(runner));
+        root.Add(SetCommand.Create(runner));
         root.Add(ResumeCommand.Create(runner));
         root.Add(CancelCommand.Create(runner));
         root.Add(AdoptCommand.Create(runner));

@@ -30,10 +30,30 @@ internal sealed class WriteOptions
 
     private readonly Option<TimeSpan?> _maxDowntime = CommonOptions.Duration(
         "--max-downtime",
-        "How long a fault of the storage may keep the guest stopped, such as 10s; then it runs on and the migration is paused [default: the host's]",
+        "How long the guest may stand still: at the end of a live save [default: 300ms], or while a fault of the storage lasts when it is stopped first [default: the host's]",
         mayBeZero: true);
 
-    public WriteOptions() => _directIo.AcceptOnlyFromAmong("auto", "on", "off");
+    private readonly Option<string> _mode = new("--mode")
+    {
+        Description = "stopped: stop the guest first; stream, compare: write its pages while it runs, and learn what it changes from QEMU or by comparison; auto: stream where it is to run on, else stopped",
+        DefaultValueFactory = _ => "auto",
+    };
+
+    private readonly Option<string> _policy = new("--policy")
+    {
+        Description = "What a live save does when the guest changes memory too fast: balanced lets the downtime grow tenfold, must-finish as far as it takes, minimal-downtime gives up",
+        DefaultValueFactory = _ => "balanced",
+    };
+
+    private readonly Option<int> _mostIterations = CommonOptions.Number(
+        "--at-most", "Iterations after which a live save stops the guest, however long that takes; 0 for no such limit", 0, 1000, 0);
+
+    public WriteOptions()
+    {
+        _directIo.AcceptOnlyFromAmong("auto", "on", "off");
+        _mode.AcceptOnlyFromAmong("auto", "stopped", "stream", "compare");
+        _policy.AcceptOnlyFromAmong("balanced", "minimal-downtime", "must-finish");
+    }
 
     public void AddTo(Command command)
     {
@@ -41,6 +61,9 @@ internal sealed class WriteOptions
         command.Add(_limit);
         command.Add(_directIo);
         command.Add(_maxDowntime);
+        command.Add(_mode);
+        command.Add(_policy);
+        command.Add(_mostIterations);
     }
 
     public SaveOptions Read(Invocation invocation, AfterSave after = AfterSave.Pause, bool overwrite = false) => new(
@@ -49,5 +72,8 @@ internal sealed class WriteOptions
         invocation.Get(_limit),
         Enum.Parse<DirectIo>(invocation.Get(_directIo), ignoreCase: true),
         overwrite,
-        invocation.Get(_maxDowntime));
+        invocation.Get(_maxDowntime),
+        Enum.Parse<SaveMode>(invocation.Get(_mode), ignoreCase: true),
+        Enum.Parse<ConvergencePolicy>(invocation.Get(_policy).Replace("-", "", StringComparison.Ordinal), ignoreCase: true),
+        invocation.Get(_mostIterations));
 }

@@ -26,7 +26,13 @@ internal sealed record MigrationDocument(
     RamDocument Ram,
     IReadOnlyList<string> Notes,
     TroubleDocument? Trouble,
-    string? Target = null);
+    string? Target = null,
+    string? Mode = null,
+    LiveDocument? Live = null);
+
+/// <summary>How a live save goes on; rates in bytes per second, times in seconds.</summary>
+internal sealed record LiveDocument(
+    int Iteration, double DirtyRate, double WriteRate, long Remaining, double ExpectedDowntime, double? AllowedDowntime);
 
 /// <summary>What is wrong with the storage; without a next try, only the operator makes the migration go on.</summary>
 internal sealed record TroubleDocument(string Reason, string Error, DateTimeOffset Since, int Attempts, DateTimeOffset? NextTry, int StuckWrites);

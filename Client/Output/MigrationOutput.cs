@@ -32,6 +32,7 @@ internal static class MigrationOutput
             ("time", TotalTime(status) is { } total ? DurationText.Format(total) : null),
             ("downtime", status.Downtime > TimeSpan.Zero ? DurationText.Format(status.Downtime) : null),
             ("rate", status.BytesPerSecond > 0 && status.Phase != MigrationPhase.Paused ? ByteSize.FormatRate(status.BytesPerSecond) : null),
+            ("live", ConvergenceText.Of(status)),
             ("guest state", status.GuestState),
             ("since", isOver ? null : LocalTime(status.PhaseSince, time)));
         if (TroubleText.Of(status, time) is { Count: > 0 } trouble)
@@ -148,7 +149,13 @@ internal static class MigrationOutput
             status.Trouble is { } trouble
                 ? new TroubleDocument(OutputJson.NameOf(trouble.Reason), trouble.Error, trouble.Since, trouble.Attempts, trouble.NextTry, trouble.StuckWrites)
                 : null,
-            request.Move?.Target);
+            request.Move?.Target,
+            request.Save is { } save ? OutputJson.NameOf(save.Mode) : null,
+            status.Live is { } live
+                ? new LiveDocument(
+                    live.Iteration, Math.Round(live.DirtyBytesPerSecond), Math.Round(live.WriteBytesPerSecond), live.Remaining,
+                    live.ExpectedDowntime.TotalSeconds, live.AllowedDowntime?.TotalSeconds)
+                : null);
     }
 
     /// <summary>From leaving the queue to the end; null before that.</summary>

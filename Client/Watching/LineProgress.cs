@@ -47,6 +47,8 @@ internal sealed class LineProgress(Terminal terminal, TimeProvider time) : IProg
             parts.Add(ByteSize.FormatRate(status.BytesPerSecond));
         if (left is { } time && status.Phase == MigrationPhase.Active)
             parts.Add(DurationText.Format(time) + " left");
+        if (ConvergenceText.Of(status) is { } live)
+            parts.Add(live);
         if (TroubleText.Short(status, clock) is { } trouble)
             parts.Add(trouble);
         // At the end the command itself tells the message.

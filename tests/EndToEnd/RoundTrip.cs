@@ -12,10 +12,12 @@ internal static class RoundTrip
     /// <param name="recipe">The guest.</param>
     /// <param name="steps">How many checks of its own memory the guest completes before the save, and again after each load.</param>
     /// <param name="check">Judges what the guest printed before the save, and after a load.</param>
+    /// <param name="options">Further options of the save.</param>
     /// <returns>The guest's memory.</returns>
-    public static async Task<MemorySnapshot> RunAsync(ProductUnderTest product, GuestRecipe recipe, int steps, Action<string, string> check)
+    public static async Task<MemorySnapshot> RunAsync(
+        ProductUnderTest product, GuestRecipe recipe, int steps, Action<string, string> check, params string[] options)
     {
-        var image = product.Image($"{recipe.Memory}.image");
+        var image = product.Image($"{recipe.Memory}{string.Concat(options)}.image");
         MemorySnapshot atStop;
         string before;
         await using (var source = await QemuProcess.StartAsync(recipe))
@@ -23,7 +25,7 @@ internal static class RoundTrip
             await source.WaitUntilReadyAsync(BootLimit);
             await source.WaitForStepsAsync(steps);
             Assert.Equal("running", await source.Monitor.RunStateAsync());
-            await product.SaveAsync(source, image);
+            await product.SaveAsync(source, image, options);
             atStop = await GuestMemoryOracle.CaptureAsync(source);
             before = source.Serial.Text;
         }

@@ -15,23 +15,23 @@ public sealed class PrecopyStreamTests
         .Raw([0, 6, 0, 0, 0, 1, (byte)'{', 0, 0]).Byte(0x7e).U32(0).ToArray();
 
     [Fact]
-    public async Task Devices_and_vmdescription_come_out_as_they_were_sent()
+    public void Devices_and_vmdescription_come_out_as_they_were_sent()
     {
-        var devices = await ReadAsync(Good());
+        var devices = Read(Good());
         Assert.Equal(Sections, devices.Sections.ToArray());
         Assert.Equal(Json, devices.VmDescription.ToArray());
     }
 
     [Fact]
-    public async Task A_stream_without_vmdescription_gives_an_empty_one()
+    public void A_stream_without_vmdescription_gives_an_empty_one()
     {
-        var devices = await ReadAsync(UpToDevices().Raw(Sections).Byte(0));
+        var devices = Read(UpToDevices().Raw(Sections).Byte(0));
         Assert.Equal(Sections, devices.Sections.ToArray());
         Assert.True(devices.VmDescription.IsEmpty);
     }
 
     [Fact]
-    public async Task A_stream_that_is_cut_anywhere_is_refused()
+    public void A_stream_that_is_cut_anywhere_is_refused()
     {
         var whole = Good().ToArray();
         for (var length = 0; length < whole.Length; length++)
@@ -39,66 +39,66 @@ public sealed class PrecopyStreamTests
             // Cut exactly behind the EOF byte it is a whole stream without vmdescription.
             if (length == whole.Length - Json.Length - 5)
                 continue;
-            var e = await Assert.ThrowsAsync<GuestException>(() => PrecopyStream.ReadAsync(new MemoryStream(whole, 0, length), CancellationToken.None));
+            var e = Assert.Throws<GuestException>(() => PrecopyStream.Read(new MemoryStream(whole, 0, length)));
             Assert.Equal(GuestFault.DeviceState, e.Fault);
         }
     }
 
     [Fact]
-    public async Task Bytes_that_arrive_one_by_one_are_read_the_same()
+    public void Bytes_that_arrive_one_by_one_are_read_the_same()
     {
-        var devices = await PrecopyStream.ReadAsync(new TrickleStream(Good().ToArray()), CancellationToken.None);
+        var devices = PrecopyStream.Read(new TrickleStream(Good().ToArray()));
         Assert.Equal(Sections, devices.Sections.ToArray());
         Assert.Equal(Json, devices.VmDescription.ToArray());
     }
 
     [Fact]
-    public Task An_early_section_is_refused_as_unsupported() =>
-        RefusedAsync(GuestFault.Unsupported, Header().Byte(4).U32(9).Name("0000:00:02.0/virtio-mem-device-early").U32(0).U32(1));
+    public void An_early_section_is_refused_as_unsupported() =>
+        Refused(GuestFault.Unsupported, Header().Byte(4).U32(9).Name("0000:00:02.0/virtio-mem-device-early").U32(0).U32(1));
 
     [Fact]
-    public Task A_section_between_start_and_end_is_refused_as_unsupported() =>
-        RefusedAsync(GuestFault.Unsupported, Start().Byte(4).U32(9).Name("virtio-mem").U32(0).U32(1));
+    public void A_section_between_start_and_end_is_refused_as_unsupported() =>
+        Refused(GuestFault.Unsupported, Start().Byte(4).U32(9).Name("virtio-mem").U32(0).U32(1));
 
     [Fact]
-    public Task A_part_of_another_iterable_section_is_refused_as_unsupported() =>
-        RefusedAsync(GuestFault.Unsupported, Start().Byte(2).U32(RamId + 1));
+    public void A_part_of_another_iterable_section_is_refused_as_unsupported() =>
+        Refused(GuestFault.Unsupported, Start().Byte(2).U32(RamId + 1));
 
     [Fact]
-    public Task An_iterable_section_other_than_ram_is_refused_as_unsupported() =>
-        RefusedAsync(GuestFault.Unsupported, Header().Byte(1).U32(3).Name("dirty-bitmap").U32(0).U32(1));
+    public void An_iterable_section_other_than_ram_is_refused_as_unsupported() =>
+        Refused(GuestFault.Unsupported, Header().Byte(1).U32(3).Name("dirty-bitmap").U32(0).U32(1));
 
     [Fact]
-    public Task A_page_outside_its_RAMBlock_is_refused() =>
-        RefusedAsync(GuestFault.DeviceState, Start().Byte(2).U32(RamId).U64(0x2000 | 0x08).Name("pc.bios").Raw(new byte[4096]));
+    public void A_page_outside_its_RAMBlock_is_refused() =>
+        Refused(GuestFault.DeviceState, Start().Byte(2).U32(RamId).U64(0x2000 | 0x08).Name("pc.bios").Raw(new byte[4096]));
 
     [Fact]
-    public Task A_page_of_an_unknown_RAMBlock_is_refused() =>
-        RefusedAsync(GuestFault.DeviceState, Start().Byte(2).U32(RamId).U64(0x08).Name("pc.rom").Raw(new byte[4096]));
+    public void A_page_of_an_unknown_RAMBlock_is_refused() =>
+        Refused(GuestFault.DeviceState, Start().Byte(2).U32(RamId).U64(0x08).Name("pc.rom").Raw(new byte[4096]));
 
     [Fact]
-    public Task A_continued_page_without_a_first_one_is_refused() =>
-        RefusedAsync(GuestFault.DeviceState, Start().Byte(2).U32(RamId).U64(0x08 | 0x20).Raw(new byte[4096]));
+    public void A_continued_page_without_a_first_one_is_refused() =>
+        Refused(GuestFault.DeviceState, Start().Byte(2).U32(RamId).U64(0x08 | 0x20).Raw(new byte[4096]));
 
     [Fact]
-    public Task A_flag_that_was_not_asked_for_is_refused() =>
-        RefusedAsync(GuestFault.DeviceState, Start().Byte(2).U32(RamId).U64(0x40).Name("pc.ram").Raw(new byte[4096]));
+    public void A_flag_that_was_not_asked_for_is_refused() =>
+        Refused(GuestFault.DeviceState, Start().Byte(2).U32(RamId).U64(0x40).Name("pc.ram").Raw(new byte[4096]));
 
     [Fact]
-    public Task A_wrong_footer_is_refused() =>
-        RefusedAsync(GuestFault.DeviceState, Start().Byte(2).U32(RamId).U64(0x10).Byte(0x7e).U32(RamId + 1));
+    public void A_wrong_footer_is_refused() =>
+        Refused(GuestFault.DeviceState, Start().Byte(2).U32(RamId).U64(0x10).Byte(0x7e).U32(RamId + 1));
 
     [Fact]
-    public Task A_list_of_RAMBlocks_that_does_not_add_up_is_refused() =>
-        RefusedAsync(GuestFault.DeviceState, Header().Byte(1).U32(RamId).Name("ram").U32(0).U32(4).U64(0x1000 | 4).Name("pc.ram").U64(0x2000).U64(0));
+    public void A_list_of_RAMBlocks_that_does_not_add_up_is_refused() =>
+        Refused(GuestFault.DeviceState, Header().Byte(1).U32(RamId).Name("ram").U32(0).U32(4).U64(0x1000 | 4).Name("pc.ram").U64(0x2000).U64(0));
 
     [Fact]
-    public Task A_capability_that_was_not_asked_for_is_refused() =>
-        RefusedAsync(GuestFault.DeviceState, new StreamBytes().U32(0x5145564d).U32(3).Byte(7).U32(1).Raw("q"u8.ToArray())
+    public void A_capability_that_was_not_asked_for_is_refused() =>
+        Refused(GuestFault.DeviceState, new StreamBytes().U32(0x5145564d).U32(3).Byte(7).U32(1).Raw("q"u8.ToArray())
             .Byte(5).Name("configuration/capabilities").U32(1).U32(1).Name("mapped-ram"));
 
     [Fact]
-    public Task Another_magic_is_refused() => RefusedAsync(GuestFault.DeviceState, new StreamBytes().U32(0x7f454c46).U32(3));
+    public void Another_magic_is_refused() => Refused(GuestFault.DeviceState, new StreamBytes().U32(0x7f454c46).U32(3));
 
     [Fact]
     public void What_xen_save_devices_state_writes_loses_header_and_end()
@@ -140,13 +140,12 @@ public sealed class PrecopyStreamTests
 
     private static StreamBytes Good() => UpToDevices().Raw(Sections).Byte(0).Byte(6).U32((uint)Json.Length).Raw(Json);
 
-    private static Task<DeviceSections> ReadAsync(StreamBytes bytes) =>
-        PrecopyStream.ReadAsync(new MemoryStream(bytes.ToArray()), CancellationToken.None);
+    private static DeviceSections Read(StreamBytes bytes) => PrecopyStream.Read(new MemoryStream(bytes.ToArray()));
 
-    private static async Task RefusedAsync(GuestFault fault, StreamBytes bytes)
+    private static void Refused(GuestFault fault, StreamBytes bytes)
     {
         // What follows keeps the refusal from being that of a stream that merely ends.
-        var e = await Assert.ThrowsAsync<GuestException>(() => ReadAsync(bytes.Raw(new byte[8192])));
+        var e = Assert.Throws<GuestException>(() => Read(bytes.Raw(new byte[8192])));
         Assert.Equal(fault, e.Fault);
         Assert.DoesNotContain("stream ends after", e.Message, StringComparison.Ordinal);
     }

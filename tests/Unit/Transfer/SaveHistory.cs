@@ -491,7 +491,7 @@ internal sealed class SaveHistory : IDisposable
 
         Log("publish");
         _atStop = _guest.Snapshot();
-        var isDone = Try(() => _attempt.Publish(new DeviceSections(default, default), () => Announce(session.Image)));
+        var isDone = Try(() => _attempt.Publish(new DeviceSections(default, default), () => Announce(session.Image), CancellationToken.None));
         if (_attempt.IsPublished)
         {
             while (!Try(_attempt.Settle))

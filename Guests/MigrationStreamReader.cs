@@ -4,7 +4,7 @@ using System.Text;
 namespace DistMigrate.Guests;
 
 /// <summary>Reads the fields of a migration stream from a socket or file: big-endian integers, counted names, skips.</summary>
-internal sealed class BufferedStreamReader(Stream stream)
+internal sealed class MigrationStreamReader(Stream stream)
 {
     private readonly byte[] _buffer = new byte[256 * 1024];
     private int _start;
@@ -13,49 +13,56 @@ internal sealed class BufferedStreamReader(Stream stream)
     /// <summary>Bytes taken so far.</summary>
     public long Position { get; private set; }
 
-    public async ValueTask<byte> ByteAsync(CancellationToken cancellationToken)
+    public byte Byte()
     {
-        await NeedAsync(1, cancellationToken);
+        Need(1);
         return Take(1)[0];
     }
 
     /// <summary>The next byte, which stays.</summary>
-    public async ValueTask<byte> PeekAsync(CancellationToken cancellationToken)
+    public byte Peek()
     {
-        await NeedAsync(1, cancellationToken);
+        Need(1);
         return _buffer[_start];
     }
 
-    public async ValueTask<ushort> UInt16Async(CancellationToken cancellationToken)
+    public ushort UInt16()
     {
-        await NeedAsync(2, cancellationToken);
+        Need(2);
         return BinaryPrimitives.ReadUInt16BigEndian(Take(2));
     }
 
-    public async ValueTask<uint> UInt32Async(CancellationToken cancellationToken)
+    public uint UInt32()
     {
-        await NeedAsync(4, cancellationToken);
+        Need(4);
         return BinaryPrimitives.ReadUInt32BigEndian(Take(4));
     }
 
-    public async ValueTask<ulong> UInt64Async(CancellationToken cancellationToken)
+    public ulong UInt64()
     {
-        await NeedAsync(8, cancellationToken);
+        Need(8);
         return BinaryPrimitives.ReadUInt64BigEndian(Take(8));
     }
 
     /// <summary>UTF-8 text of a length that the caller has checked to be at most 64 KiB.</summary>
-    public async ValueTask<string> TextAsync(int length, CancellationToken cancellationToken)
+    public string Text(int length)
     {
-        await NeedAsync(length, cancellationToken);
+        Need(length);
         return Encoding.UTF8.GetString(Take(length));
     }
 
-    public async ValueTask SkipAsync(long length, CancellationToken cancellationToken)
+    /// <summary>The next bytes, at most 64 KiB, valid until the next call.</summary>
+    public ReadOnlySpan<byte> Bytes(int count)
+    {
+        Need(count);
+        return Take(count);
+    }
+
+    public void Skip(long length)
     {
         while (length > 0)
         {
-            await NeedAsync(1, cancellationToken);
+            Need(1);
             var part = (int)Math.Min(length, _end - _start);
             Take(part);
             length -= part;
@@ -64,7 +71,7 @@ internal sealed class BufferedStreamReader(Stream stream)
 
     /// <summary>Everything up to the end of the stream.</summary>
     /// <exception cref="GuestException">More than <paramref name="limit"/> bytes follow.</exception>
-    public async Task<byte[]> RestAsync(int limit, CancellationToken cancellationToken)
+    public byte[] Rest(int limit)
     {
         using var rest = new MemoryStream();
         do
@@ -73,20 +80,20 @@ internal sealed class BufferedStreamReader(Stream stream)
                 throw new GuestException(GuestFault.DeviceState, $"The device state is longer than {limit >> 20} MiB. A device with that much state of its own is not supported.");
             rest.Write(Take(_end - _start));
         }
-        while (await FillAsync(cancellationToken));
+        while (Fill());
         return rest.ToArray();
     }
 
-    private async ValueTask NeedAsync(int count, CancellationToken cancellationToken)
+    private void Need(int count)
     {
         while (_end - _start < count)
         {
-            if (!await FillAsync(cancellationToken))
+            if (!Fill())
                 throw new GuestException(GuestFault.DeviceState, $"QEMU's migration stream ends after {Position + _end - _start} bytes, in the middle of a section.");
         }
     }
 
-    private async ValueTask<bool> FillAsync(CancellationToken cancellationToken)
+    private bool Fill()
     {
         if (_start > 0)
         {
@@ -95,7 +102,7 @@ internal sealed class BufferedStreamReader(Stream stream)
             _start = 0;
         }
 
-        var count = await stream.ReadAsync(_buffer.AsMemory(_end), cancellationToken);
+        var count = stream.Read(_buffer.AsSpan(_end));
         _end += count;
         return count > 0;
     }

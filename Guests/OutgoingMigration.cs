@@ -1,0 +1,145 @@
+using System.Net.Sockets;
+using System.Text.Json.Nodes;
+using DistMigrate.MappedRam;
+using DistMigrate.Posix;
+
+namespace DistMigrate.Guests;
+
+/// <summary>A <c>migrate</c> of QEMU into one end of a socket pair, of which we read the other.</summary>
+internal sealed class OutgoingMigration : IDisposable
+{
+    private static readonly TimeSpan CancelLimit = TimeSpan.FromSeconds(10);
+
+    private readonly QmpClient _qmp;
+    private readonly QmpEventSubscription _events;
+    private readonly Socket _socket;
+    private readonly TimeProvider _time;
+
+    private OutgoingMigration(QmpClient qmp, QmpEventSubscription events, Socket socket, TimeProvider time)
+    {
+        _qmp = qmp;
+        _events = events;
+        _socket = socket;
+        _time = time;
+    }
+
+    /// <summary>Hands QEMU its end and starts the migration.</summary>
+    /// <param name="qmp">The guest's monitor.</param>
+    /// <param name="events">Its events, subscribed to before.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="GuestException">QEMU refuses.</exception>
+    public static async Task<OutgoingMigration> StartAsync(
+        QmpClient qmp, QmpEventSubscription events, TimeProvider time, CancellationToken cancellationToken)
+    {
+        var (ours, theirs) = Libc.SocketPair();
+        var socket = new Socket(new SafeSocketHandle(ours.Number, ownsHandle: true));
+        ours.SetHandleAsInvalid();
+        var name = $"distmigrate-{Guid.NewGuid():N}";
+        try
+        {
+            using (theirs)
+                await qmp.ExecuteAsync("getfd", new JsonObject { ["fdname"] = name }, null, cancellationToken, theirs);
+            try
+            {
+                await qmp.ExecuteAsync("migrate", new JsonObject { ["uri"] = $"fd:{name}" }, null, cancellationToken);
+            }
+            catch
+            {
+                await ForgetAsync(qmp, name);
+                throw;
+            }
+
+            return new OutgoingMigration(qmp, events, socket, time);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Reads the stream to its end, on a thread of its own, and waits until QEMU has completed. On every failure the migration is
+    /// cancelled, and no longer under way when this ends.</summary>
+    /// <param name="sink">Takes the pages; null passes over them.</param>
+    /// <param name="cancellationToken">Cancels the migration.</param>
+    /// <exception cref="GuestException">DeviceState with QEMU's own words where it has some; what the sink throws.</exception>
+    public async Task<DeviceSections> ReadAsync(IRamStreamSink? sink, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var sections = await ReadStreamAsync(sink, cancellationToken);
+            var outcome = await MigrationProgress.WaitAsync(_qmp, _events, null, cancellationToken);
+            return outcome.Status == "completed" ? sections : throw new GuestException(GuestFault.DeviceState,
+                $"QEMU's migration to us ended as {outcome.Status}: {outcome.Error ?? "no reason given"}.");
+        }
+        catch (Exception e)
+        {
+            await CancelAsync(e);
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _socket.Dispose();
+
+    private async Task<DeviceSections> ReadStreamAsync(IRamStreamSink? sink, CancellationToken cancellationToken)
+    {
+        // A thread that waits for bytes ends only when the socket does.
+        await using var closing = cancellationToken.Register(_socket.Dispose);
+        try
+        {
+            return await Task.Factory.StartNew(
+                () =>
+                {
+                    using var stream = new NetworkStream(_socket, ownsSocket: false);
+                    return PrecopyStream.Read(stream, sink);
+                },
+                CancellationToken.None, TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach, TaskScheduler.Default);
+        }
+        catch (Exception) when (cancellationToken.IsCancellationRequested)
+        {
+            throw new OperationCanceledException(cancellationToken);
+        }
+        catch (Exception e) when (e is GuestException { Fault: GuestFault.DeviceState } or IOException)
+        {
+            // A stream that breaks off is most often QEMU's own failure, and then its words tell more.
+            _socket.Close();
+            var broken = await MigrationProgress.WaitAsync(_qmp, _events, null, cancellationToken);
+            throw new GuestException(GuestFault.DeviceState, broken.Status == "failed" && broken.Error is { } why
+                ? $"QEMU could not deliver its migration stream: {why}."
+                : e.Message, e);
+        }
+    }
+
+    /// <summary>Ends the migration, so that settings can be put back and the guest goes on.</summary>
+    private async Task CancelAsync(Exception failure)
+    {
+        _socket.Close();
+        try
+        {
+            if (_qmp.HasEnded || (await MigrationProgress.QueryAsync(_qmp, null, CancellationToken.None)).IsOver)
+                return;
+            await _qmp.ExecuteAsync("migrate_cancel", null, null, CancellationToken.None);
+            using var limit = new CancellationTokenSource(CancelLimit, _time);
+            await MigrationProgress.WaitAsync(_qmp, _events, null, limit.Token);
+        }
+        catch (Exception e) when (e is GuestException or OperationCanceledException)
+        {
+            failure.Data["migration not cancelled"] = e.Message;
+        }
+    }
+
+    /// <summary>Closes the socket that QEMU holds; a <c>migrate</c> that got further has taken it, and then there is none.</summary>
+    private static async Task ForgetAsync(QmpClient qmp, string name)
+    {
+        try
+        {
+            if (!qmp.HasEnded)
+                await qmp.ExecuteAsync("closefd", new JsonObject { ["fdname"] = name }, null, CancellationToken.None);
+        }
+        catch (GuestException e) when (e.Fault is GuestFault.CommandFailed or GuestFault.Exited)
+        {
+        }
+    }
+}

@@ -1,0 +1,202 @@
+using DistMigrate.Guests;
+using DistMigrate.MappedRam;
+
+namespace DistMigrate.Transfer;
+
+/// <summary>
+/// The end of a live save: the guest is stopped, by QEMU at the end of its stream or by us, its last pages and its device state are
+/// taken, and the image is published. One operation on the guest's host, since the guest stands still for it. When that lasts longer
+/// than is allowed it is called off: the guest runs on, and what was written is kept for the next try.
+/// </summary>
+/// <param name="image">The image.</param>
+/// <param name="guest">The guest.</param>
+/// <param name="plan">What is saved and how.</param>
+/// <param name="stops">This host's stop records.</param>
+/// <param name="time">The clock.</param>
+internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan plan, StopRecords stops, TimeProvider time) : IDisposable
+{
+    private readonly CancellationTokenSource _watchdog = new(Timeout.InfiniteTimeSpan, time);
+    private readonly Lock _gate = new();
+    private StreamFeed? _feed;
+    private long _stoppedAt;
+    private bool _isOver;
+    private long _sampledAt;
+    private long _sampledBytes;
+
+    /// <summary>How long the guest may stand still before the image is published; <see cref="Timeout.InfiniteTimeSpan"/> for as long as it takes.</summary>
+    public TimeSpan Budget { get; set; }
+
+    /// <summary>Does it once.</summary>
+    /// <param name="gate">Held while QEMU is asked.</param>
+    /// <param name="cancellationToken">Ends it; its caller gives the guest its run state back.</param>
+    /// <exception cref="GuestException">Downtime: it was called off, and the guest runs on. Else the guest does not obey, or changed its shape.</exception>
+    /// <exception cref="ImageException">The storage failed.</exception>
+    public async Task RunAsync(SemaphoreSlim gate, CancellationToken cancellationToken)
+    {
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(_watchdog.Token, cancellationToken);
+        var publication = Task.CompletedTask;
+        try
+        {
+            var devices = await TakeGuestAsync(gate, either.Token);
+            await new FinalEpoch(Session, image.Engines, plan.Options.MaxDowntime, time).CloseAsync(either.Token);
+            publication = StorageThread.RunAsync(() => Publish(devices, either.Token));
+            await publication.WaitAsync(either.Token);
+        }
+        catch (OperationCanceledException) when (_watchdog.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            if (await StorageThread.RunAsync(() => !image.TryUndecided()))
+            {
+                await publication;
+                return;
+            }
+
+            await CallOffAsync(gate, publication, cancellationToken);
+        }
+    }
+
+    /// <summary>Changes the budget, also of the stream under way.</summary>
+    /// <exception cref="GuestException">QEMU did not take it.</exception>
+    public async Task SetBudgetAsync(TimeSpan budget)
+    {
+        lock (_gate)
+        {
+            Budget = budget;
+            if (_isOver)
+                return;
+            if (_stoppedAt != 0)
+            {
+                Watch(time.GetElapsedTime(_stoppedAt));
+                return;
+            }
+        }
+
+        if (_feed is { } feed)
+        {
+            feed.Budget = Allowed;
+            await guest.SetStreamLimitsAsync(Limits, CancellationToken.None);
+        }
+    }
+
+    /// <summary>How the stream goes on; null while the guest stands still, or there is none.</summary>
+    public async Task<LiveSample?> SampleAsync()
+    {
+        if (_feed is null || Volatile.Read(ref _stoppedAt) != 0 || await guest.QueryStreamAsync(CancellationToken.None) is not { } stream)
+            return null;
+        var now = time.GetTimestamp();
+        var written = image.Engines.Sum(engine => engine.WrittenBytes);
+        var rate = _sampledAt == 0 ? 0 : (written - _sampledBytes) / time.GetElapsedTime(_sampledAt, now).TotalSeconds;
+        (_sampledAt, _sampledBytes) = (now, written);
+        var remaining = stream.Remaining + image.Engines.Sum(engine => engine.Backlog);
+        var fastest = Math.Max(_feed.Fastest, Math.Max(rate, 1));
+        return new LiveSample(
+            stream.Iteration, stream.DirtyBytesPerSecond, rate, remaining, TimeSpan.FromSeconds(Math.Min(remaining / fastest, 1e6)));
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            _isOver = true;
+            _watchdog.Dispose();
+        }
+    }
+
+    private TimeSpan Allowed => Budget == Timeout.InfiniteTimeSpan ? StreamLimits.Longest : Budget;
+
+    private StreamLimits Limits => new(Allowed / 2, Throttles: false);
+
+    private void Stopped()
+    {
+        lock (_gate)
+        {
+            _stoppedAt = time.GetTimestamp();
+            Watch(TimeSpan.Zero);
+        }
+    }
+
+    private void Watch(TimeSpan elapsed) => _watchdog.CancelAfter(
+        Budget == Timeout.InfiniteTimeSpan ? Timeout.InfiniteTimeSpan : Budget > elapsed ? Budget - elapsed : TimeSpan.Zero);
+
+    private ImageSession Session => image.Session ?? throw new InvalidOperationException("The image is not open; the coordinator's commands came out of order.");
+
+    private async Task<DeviceSections> TakeGuestAsync(SemaphoreSlim gate, CancellationToken cancellationToken)
+    {
+        await gate.WaitAsync(cancellationToken);
+        try
+        {
+            return plan.Live == LiveMode.Stream
+                ? await FollowStreamAsync(cancellationToken)
+                : await StopAndCompareAsync(cancellationToken);
+        }
+        finally
+        {
+            gate.Release();
+        }
+    }
+
+    /// <summary>QEMU decides when the guest stops, by what it has still to send and how fast it is read.</summary>
+    private async Task<DeviceSections> FollowStreamAsync(CancellationToken cancellationToken)
+    {
+        foreach (var engine in image.Engines)
+            engine.BeginFeed();
+        _feed = new StreamFeed(Session, image.Engines, time) { Budget = Allowed };
+        var devices = await guest.StreamAsync(_feed, Limits, Session.Image.Identity, Stopped, cancellationToken);
+        foreach (var engine in image.Engines)
+            engine.EndFeed();
+        return devices;
+    }
+
+    private async Task<DeviceSections> StopAndCompareAsync(CancellationToken cancellationToken)
+    {
+        var identity = Session.Image.Identity;
+        await guest.StopAsync(identity.Device, identity.Inode, cancellationToken);
+        Stopped();
+        foreach (var engine in image.Engines)
+            await StorageThread.RunAsync(() => image.SyncDirty(engine)).WaitAsync(cancellationToken);
+        FinalEpoch.BeginWriting(Session, image.Engines);
+        return await guest.TakeDeviceStateAsync([.. image.Engines.Select(engine => engine.Memory)], cancellationToken);
+    }
+
+    private void Publish(DeviceSections devices, CancellationToken called)
+    {
+        foreach (var engine in image.Engines)
+        {
+            called.ThrowIfCancellationRequested();
+            image.HandOver(engine);
+        }
+
+        try
+        {
+            image.Publish(devices, () => stops.MarkPublishing(plan.Migration), called);
+        }
+        finally
+        {
+            if (image.IsPublished)
+            {
+                guest.EndDowntime();
+                stops.MarkPublished(plan.Migration);
+            }
+        }
+    }
+
+    /// <summary>The guest first: the storage may be what takes so long.</summary>
+    private async Task CallOffAsync(SemaphoreSlim gate, Task publication, CancellationToken cancellationToken)
+    {
+        await gate.WaitAsync(cancellationToken);
+        try
+        {
+            if (await guest.RestoreRunStateAsync(cancellationToken) is { } remark)
+                throw new GuestException(GuestFault.CommandFailed, remark);
+        }
+        finally
+        {
+            gate.Release();
+        }
+
+        await publication.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default).WaitAsync(cancellationToken);
+        image.BeginAgain();
+        throw new GuestException(GuestFault.Downtime,
+            $"The guest would have stood still for longer than {Budget.TotalMilliseconds:0} ms, so it runs on. What was written is kept.");
+    }
+}

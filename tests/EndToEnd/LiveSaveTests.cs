@@ -1,0 +1,152 @@
+using DistMigrate.Tests.Lab;
+
+namespace DistMigrate.Tests.EndToEnd;
+
+/// <summary>A guest runs while its pages are written.</summary>
+public sealed class LiveSaveTests(ProductUnderTest product) : IClassFixture<ProductUnderTest>
+{
+    // It rewrites 48 of its 64 MiB all the time, so that there is always something left to be written.
+    private static readonly GuestRecipe Recipe = new() { MiB = 64, Boot = new SelfCheckBoot { Seed = 7, UpperMiB = 48 } };
+
+    [RequiresQemuTheory]
+    [InlineData(MemoryKind.SharedFile, "stream")]
+    [InlineData(MemoryKind.SharedFile, "compare")]
+    [InlineData(MemoryKind.Memfd, "stream")]
+    [InlineData(MemoryKind.Memfd, "compare")]
+    [InlineData(MemoryKind.Private, "stream")]
+    [InlineData(MemoryKind.Private, "compare")]
+    public async Task What_the_guest_held_when_it_was_stopped_is_in_the_image_and_a_stock_QEMU_runs_it_on(MemoryKind memory, string mode)
+    {
+        await RoundTrip.RunAsync(
+            product, Recipe with { Memory = memory }, steps: 3,
+            (_, after) => Assert.DoesNotContain("START", after, StringComparison.Ordinal),
+            "--mode", mode, "--max-downtime", "2s");
+    }
+
+    [RequiresQemuTheory]
+    [InlineData("stream")]
+    [InlineData("compare")]
+    public async Task A_live_save_that_is_cancelled_leaves_a_running_guest_and_no_file(string mode)
+    {
+        var image = product.Image($"cancelled-{mode}.image");
+        await using var source = await StartAsync();
+        var id = await BeginSlowAsync(source, image, mode);
+        Assert.Equal("running", await source.Monitor.RunStateAsync());
+        await product.RunAsync("cancel", id);
+        Assert.Equal("cancelled", (await product.WaitForEndAsync(id)).GetProperty("phase").GetString());
+        await ExpectUntouchedAsync(source);
+        Assert.Empty(Directory.EnumerateFiles(product.StorageRoot, Path.GetFileName(image) + "*"));
+    }
+
+    [RequiresQemuTheory]
+    [InlineData("stream")]
+    [InlineData("compare")]
+    public async Task A_live_save_that_is_paused_lets_the_guest_run_and_goes_on_with_what_is_durable(string mode)
+    {
+        var image = product.Image($"paused-{mode}.image");
+        await using var source = await StartAsync();
+        var id = await BeginSlowAsync(source, image, mode);
+        (await product.RunAsync("pause", id)).ExpectOk();
+        await ExpectUntouchedAsync(source);
+        (await product.RunAsync("resume", id, "--detach")).ExpectOk();
+        (await product.RunAsync("complete", id)).ExpectOk();
+        await ExpectGoodAsync(source, image);
+    }
+
+    [RequiresQemuTheory]
+    [InlineData("stream")]
+    [InlineData("compare")]
+    public async Task A_guest_that_changes_too_much_is_not_stopped_before_the_operator_says_so(string mode)
+    {
+        var image = product.Image($"complete-{mode}.image");
+        await using var source = await StartAsync();
+        var id = await product.BeginSaveAsync(
+            source, image, "--mode", mode, "--max-downtime", "1ms", "--policy", "minimal-downtime", "--bwlimit", "24MiB/s");
+        await Wait.UntilAsync(
+            async () => (await product.StatusAsync(id)) is var now && now.TryGetProperty("live", out var live)
+                && live.ValueKind == System.Text.Json.JsonValueKind.Object && live.GetProperty("iteration").GetInt32() >= 2,
+            "a second iteration");
+        Assert.Equal("running", await source.Monitor.RunStateAsync());
+        (await product.RunAsync("complete", id)).ExpectOk();
+        Assert.NotEqual("running", await source.Monitor.RunStateAsync());
+        await ExpectGoodAsync(source, image);
+    }
+
+    [RequiresQemuFact]
+    public async Task A_guest_that_would_stand_still_for_too_long_runs_on_and_the_save_says_so_in_the_end()
+    {
+        // Quiet enough for QEMU to stop it at once; nothing is published within a millisecond.
+        var image = product.Image("called-off.image");
+        await using var source = await QemuProcess.StartAsync(Recipe with { Boot = new SelfCheckBoot { Seed = 7, UpperMiB = 2 } });
+        await source.WaitUntilReadyAsync();
+        var failed = (await product.TrySaveAsync(source, image, "--mode", "stream", "--max-downtime", "1ms", "--policy", "minimal-downtime")).ExpectExit(11);
+        Assert.Contains("--max-downtime", failed.ErrorOutput, StringComparison.Ordinal);
+        await ExpectUntouchedAsync(source);
+        Assert.Empty(Directory.EnumerateFiles(product.StorageRoot, Path.GetFileName(image) + "*"));
+        await product.SaveAsync(source, image, "--mode", "stream", "--max-downtime", "1ms", "--policy", "must-finish");
+        await ExpectGoodAsync(source, image);
+    }
+
+    [RequiresQemuTheory]
+    [InlineData("stream")]
+    [InlineData("compare")]
+    public async Task A_silo_that_is_killed_costs_neither_the_guest_nor_what_is_durable(string mode)
+    {
+        var image = product.Image($"killed-{mode}.image");
+        await using var source = await StartAsync();
+        var id = await BeginSlowAsync(source, image, mode);
+        await Wait.UntilAsync(async () => (await product.StatusAsync(id)).GetProperty("ram").GetProperty("durable").GetInt64() > 4 << 20, "something is durable");
+        await product.KillSiloAsync();
+        await ExpectRunsAsync(source);
+
+        // Any command starts a silo, which takes the migration up by itself.
+        (await product.RunAsync("status")).ExpectOk();
+        await Wait.UntilAsync(async () => (await product.StatusAsync(id)).GetProperty("phase").GetString() == "active", "it goes on");
+        (await product.RunAsync("complete", id)).ExpectOk();
+        await ExpectGoodAsync(source, image);
+    }
+
+    private static async Task<QemuProcess> StartAsync()
+    {
+        var guest = await QemuProcess.StartAsync(Recipe);
+        await guest.WaitUntilReadyAsync();
+        return guest;
+    }
+
+    private async Task<string> BeginSlowAsync(QemuProcess source, string image, string mode)
+    {
+        var id = await product.BeginSaveAsync(source, image, "--mode", mode, "--bwlimit", "8MiB/s");
+        await Wait.UntilAsync(
+            async () => (await product.StatusAsync(id)).GetProperty("ram").GetProperty("normal").GetInt64() > 0, "pages are written");
+        return id;
+    }
+
+    /// <summary>It runs, its memory is as it left it, and QEMU's settings are those of before.</summary>
+    private static async Task ExpectUntouchedAsync(QemuProcess source)
+    {
+        await ExpectRunsAsync(source);
+        await ExpectSettingsAsync(source);
+    }
+
+    private static async Task ExpectRunsAsync(QemuProcess source)
+    {
+        await Wait.UntilAsync(async () => await source.Monitor.RunStateAsync() == "running", "the guest runs");
+        await source.WaitForStepsAsync(3);
+    }
+
+    private static async Task ExpectSettingsAsync(QemuProcess source)
+    {
+        var parameters = await source.Monitor.ExecuteAsync("query-migrate-parameters");
+        Assert.Equal(300, parameters.GetProperty("downtime-limit").GetInt64());
+    }
+
+    /// <summary>The stopped guest and its image hold the same, and the image proves itself.</summary>
+    private async Task ExpectGoodAsync(QemuProcess source, string image)
+    {
+        GuestMemoryOracle.AssertEqual(await GuestMemoryOracle.CaptureAsync(source), ImageOracle.Capture(image));
+        (await product.RunAsync("verify", image, "--deep")).ExpectOk();
+        await ExpectSettingsAsync(source);
+        await source.ContinueAsync();
+        await source.WaitForStepsAsync(3);
+    }
+}
