@@ -13,6 +13,10 @@ public interface IImageLoaderGrain : IGrainWithStringKey
     [Alias("Prepare")]
     Task<HostReply> Prepare(HostCommand command);
 
+    /// <summary>For a move: begins to fill the waiting QEMU from what is durable of the image, while the guest runs at its source.</summary>
+    [Alias("Preload")]
+    Task<HostReply> Preload(HostCommand command);
+
     /// <summary>Verifies the image, compares it with the waiting QEMU, and loads it; of a move, proves that the loaded memory is the
     /// guest's. The guest stays stopped.</summary>
     [Alias("Load")]

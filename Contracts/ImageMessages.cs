@@ -33,6 +33,7 @@ public enum HostStep
 /// <param name="Source">What the source's host found out for the target of a move; null in every other answer.</param>
 /// <param name="IsLive">Whether the guest runs while its pages are written; known once the image is open.</param>
 /// <param name="Live">How a live save goes on; null when nothing is known of it.</param>
+/// <param name="DowntimeParts">What the guest stood still for here, one part after the other; null when nothing is known of it.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.HostReply")]
 public sealed record HostReply(
     [property: Id(0)] HostStep Step,
@@ -49,7 +50,8 @@ public sealed record HostReply(
     [property: Id(11)] bool WasRunning = true,
     [property: Id(12)] SourceReport? Source = null,
     [property: Id(13)] bool IsLive = false,
-    [property: Id(14)] ConvergenceStatus? Live = null)
+    [property: Id(14)] ConvergenceStatus? Live = null,
+    [property: Id(15)] IReadOnlyList<DowntimePart>? DowntimeParts = null)
 {
     /// <summary>Says that nothing of the migration is known here.</summary>
     public static HostReply Unknown { get; } =

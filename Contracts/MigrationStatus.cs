@@ -41,6 +41,13 @@ public sealed record ConvergenceStatus(
     [property: Id(4)] TimeSpan ExpectedDowntime,
     [property: Id(5)] TimeSpan? AllowedDowntime);
 
+/// <summary>One of the things that a guest stood still for.</summary>
+/// <param name="Name">Such as <c>stream</c>, <c>compare</c>, <c>device-state</c>, <c>write</c>, <c>publish</c>; at the target of a move
+/// <c>preload</c>, <c>load</c>, <c>proof</c>, <c>run</c>.</param>
+/// <param name="Time">How long.</param>
+[GenerateSerializer, Immutable, Alias("distmigrate.DowntimePart")]
+public sealed record DowntimePart([property: Id(0)] string Name, [property: Id(1)] TimeSpan Time);
+
 /// <summary>A migration at one moment.</summary>
 /// <param name="Spec">What was asked, by whom it runs.</param>
 /// <param name="Revision">Grows with every change; a watcher passes it back to wait for the next one.</param>
@@ -58,6 +65,7 @@ public sealed record ConvergenceStatus(
 /// <param name="Notes">What the operator should know beside the outcome, such as what could not be checked.</param>
 /// <param name="Trouble">What is wrong with the storage while writes are tried again or the migration is paused; null when nothing is.</param>
 /// <param name="Live">How a live save goes on while its guest runs; null when it is none.</param>
+/// <param name="DowntimeParts">What the guest stood still for, one part after the other, as far as is known.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.MigrationStatus")]
 public sealed record MigrationStatus(
     [property: Id(0)] MigrationSpec Spec,
@@ -75,7 +83,8 @@ public sealed record MigrationStatus(
     [property: Id(12)] string GuestState,
     [property: Id(13)] IReadOnlyList<string> Notes,
     [property: Id(14)] StorageTrouble? Trouble = null,
-    [property: Id(15)] ConvergenceStatus? Live = null);
+    [property: Id(15)] ConvergenceStatus? Live = null,
+    [property: Id(16)] IReadOnlyList<DowntimePart>? DowntimeParts = null);
 
 /// <summary>One line of a list of migrations.</summary>
 /// <param name="Spec">What was asked.</param>

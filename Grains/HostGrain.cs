@@ -143,7 +143,7 @@ internal sealed class HostGrain(
             throw new MigrationException(FailureReason.InvalidRequest, $"The monitor path '{qmpPath}' is not absolute. Give it from the root on.");
         request = request with { QmpPath = qmpPath };
         if (request.Kind is MigrationKind.Save or MigrationKind.Move)
-            request = request with { Save = Check(request.Save ?? throw new MigrationException(FailureReason.InvalidRequest, "A save needs its options.")) };
+            request = request with { Save = Resolve(request.Kind, Check(request.Save ?? throw new MigrationException(FailureReason.InvalidRequest, "A save needs its options."))) };
         if (request.Kind is MigrationKind.Restore or MigrationKind.Move)
             Check(request, request.Restore);
         return request.Kind == MigrationKind.Move ? CheckMove(request, id) : request;
@@ -164,6 +164,11 @@ internal sealed class HostGrain(
         return request.ImagePath.Length > 0 ? request : request with { ImagePath = Path.Combine(_options.StorageRoots[0], $"{request.Guest}.{id}.img") };
     }
 
+    /// <summary>Where the guest is to run on, it does so while its pages are written.</summary>
+    private static SaveOptions Resolve(MigrationKind kind, SaveOptions save) => save.Mode != SaveMode.Auto
+        ? save
+        : save with { Mode = kind == MigrationKind.Move || save.After == AfterSave.Run ? SaveMode.Stream : SaveMode.Stopped };
+
     private static SaveOptions Check(SaveOptions save)
     {
         if (save.Writers is < 0 or > 64)
@@ -174,6 +179,6 @@ internal sealed class HostGrain(
             throw new MigrationException(FailureReason.InvalidRequest, $"The downtime that a fault may cost is at most {MostDowntime.TotalHours:0} hour.");
         if (save.MostIterations is < 0 or > 1000)
             throw new MigrationException(FailureReason.InvalidRequest, "The number of iterations is 1 to 1000.");
-        return save.Mode == SaveMode.Auto ? save with { Mode = save.After == AfterSave.Run ? SaveMode.Stream : SaveMode.Stopped } : save;
+        return save;
     }
 }

@@ -35,6 +35,8 @@ internal sealed class HostedLoad(LoadAttempt attempt, HostOptions options, TimeP
         });
     }
 
+    public Task<HostReply> PreloadAsync(HostCommand command) => StepAsync(command, "preload", Attempt.PreloadAsync);
+
     public Task<HostReply> LoadAsync(HostCommand command) => StepAsync(command, "load", cancellation =>
         Attempt.IsPrepared ? Attempt.LoadAsync(cancellation) : throw Lost("the QEMU there waited for the guest"));
 
@@ -61,7 +63,7 @@ internal sealed class HostedLoad(LoadAttempt attempt, HostOptions options, TimeP
 
     public HostReply Reply(HostStep step, MigrationException? failure = null) => new(
         step, failure?.Reason ?? FailureReason.None, failure?.Message ?? "", Attempt.RamBlocks, 0, TimeSpan.Zero, Attempt.GuestState,
-        Attempt.Notes, IsPublished: false);
+        Attempt.Notes, IsPublished: false, DowntimeParts: [.. Attempt.DowntimeParts.Select(part => new DowntimePart(part.Name, part.Time))]);
 
     public async ValueTask DisposeAsync()
     {

@@ -37,7 +37,7 @@ internal sealed class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimePr
     public HostReply Reply(HostStep step, MigrationException? failure = null) => new(
         step, failure?.Reason ?? FailureReason.None, failure?.Message ?? "", Attempt.RamBlocks, Attempt.OtherBytes, Attempt.Downtime,
         Attempt.GuestState, Attempt.Notes, Attempt.IsPublished, TroubleOf(Attempt.Fault), Attempt.TokenInForce, Attempt.WasRunning,
-        IsLive: Attempt.IsLive, Live: _live);
+        IsLive: Attempt.IsLive, Live: _live, DowntimeParts: [.. Attempt.DowntimeParts.Select(part => new DowntimePart(part.Name, part.Time))]);
 
     /// <summary>Ends a live save, once for each attempt number, and tells meanwhile how it goes on.</summary>
     public async Task<HostReply> SwitchOverAsync(HostCommand command, Func<Func<CancellationToken, Task>, CancellationToken, Task> obey)

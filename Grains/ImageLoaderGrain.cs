@@ -11,6 +11,8 @@ internal sealed class ImageLoaderGrain(HostedMigrations migrations) : Grain, IIm
 
     public Task<HostReply> Prepare(HostCommand command) => Obeyed(command).PrepareAsync(command);
 
+    public Task<HostReply> Preload(HostCommand command) => Obeyed(command).PreloadAsync(command);
+
     public Task<HostReply> Load(HostCommand command) => Obeyed(command).LoadAsync(command);
 
     public Task<HostReply> Run(HostCommand command) => Obeyed(command).RunAsync(command);

@@ -82,10 +82,26 @@ internal sealed partial class MigrationGrain
             State.Budget ??= AskedDowntime;
         _passBegan = default;
 
+        if (IsMove)
+            await PreloadAsync();
+
         // A stream's pages are written as it tells of them, up to the end.
         if (IsStream)
             await AllBlocksAsync(block => block.Iterate(BlockCommand(State.Iteration) with { Slice = TimeSpan.Zero }));
         await EnterAsync(IsStream ? MigrationStep.SwitchOver : MigrationStep.Pass, MigrationPhase.Active, LiveMessage);
+    }
+
+    /// <summary>A target that does not answer, or cannot be filled in advance, loads the image as a whole.</summary>
+    private async Task PreloadAsync()
+    {
+        try
+        {
+            await Loader.Preload(HostCommand(State.Attempt));
+        }
+        catch (Exception e) when (IsAbsence(e) || e is MigrationException)
+        {
+            LogTargetAway(logger, Spec.Id, Target, State.Step, e.Message);
+        }
     }
 
     private async Task PassAsync()

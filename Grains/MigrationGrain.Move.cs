@@ -357,6 +357,8 @@ internal sealed partial class MigrationGrain
             State.RamBlocks = reply.RamBlocks;
         if (reply.GuestState.Length > 0)
             State.GuestState = reply.GuestState;
+        if (IsMove && reply.DowntimeParts is { Count: > 0 } parts)
+            State.TargetParts = parts;
         foreach (var note in reply.Notes.Except(State.Notes).ToArray())
             AddNote(note);
         Changed();

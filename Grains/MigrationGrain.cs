@@ -163,7 +163,7 @@ internal sealed partial class MigrationGrain(
         return new MigrationStatus(
             spec, _revision, _cancelRequested && !State.Phase.IsEnd() ? MigrationPhase.Cancelling : State.Phase, State.Reason, State.Message,
             State.Started, State.Ended, State.PhaseSince, position, State.Ram, State.BytesPerSecond, State.Downtime, State.GuestState, State.Notes,
-            State.Trouble, State.Live);
+            State.Trouble, State.Live, [.. State.SourceParts, .. State.TargetParts]);
     }
 
     public async Task<MigrationStatus> WaitForChange(long afterRevision, TimeSpan limit)

@@ -175,4 +175,10 @@ internal sealed class MigrationState
 
     /// <summary>Live: switch-overs that were called off.</summary>
     [Id(33)] public int CalledOff { get; set; }
+
+    /// <summary>What the guest stood still for at its source.</summary>
+    [Id(34)] public IReadOnlyList<DowntimePart> SourceParts { get; set; } = [];
+
+    /// <summary>What the guest of a move stood still for at its target.</summary>
+    [Id(35)] public IReadOnlyList<DowntimePart> TargetParts { get; set; } = [];
 }

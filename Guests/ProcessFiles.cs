@@ -56,11 +56,11 @@ internal static class ProcessFiles
 
     /// <summary>Opens a file below /proc/PID.</summary>
     /// <exception cref="GuestException">Exited, or MemoryUnreadable with what the kernel asks for.</exception>
-    public static Descriptor Open(int pid, string name)
+    public static Descriptor Open(int pid, string name, OpenFlags flags = OpenFlags.ReadOnly)
     {
         try
         {
-            return Libc.Open($"/proc/{pid}/{name}", OpenFlags.ReadOnly);
+            return Libc.Open($"/proc/{pid}/{name}", flags);
         }
         catch (ErrnoException e) when (e.Errno is Errno.ENOENT or Errno.ESRCH)
         {

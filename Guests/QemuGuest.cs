@@ -139,6 +139,10 @@ public sealed class QemuGuest : IGuest
     /// <exception cref="GuestException">MemoryUnreadable, or Exited.</exception>
     public IGuestMemory OpenMemory(RamBlock block) => GuestMemory.Open(Pid, block);
 
+    /// <summary>Opens a RAMBlock's memory of a QEMU that waits for a guest, for writing from outside.</summary>
+    /// <exception cref="GuestException">MemoryUnreadable: the silo may not; or Exited.</exception>
+    public WaitingMemory OpenWaitingMemory(RamBlock block) => new(Pid, block);
+
     /// <summary>
     /// The better way to take the device state: <see cref="DeviceStateMethod.IgnoreShared"/>, unless QEMU would stream more than
     /// 64 MiB of memory that is not in a shared named file.

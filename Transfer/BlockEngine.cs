@@ -380,12 +380,18 @@ public sealed class BlockEngine : IDisposable
             _scanDue = false;
 
             // In flight while the question is asked, so that a write of the guest from here on makes the page dirty again.
-            _inFlight.Or(_dirty);
-            _inFlight.Or(_awaited);
-            _inFlightCount = _dirtyCount + _awaitedCount;
-            _dirty.ClearAll();
-            _awaited.ClearAll();
-            _dirtyCount = _awaitedCount = 0;
+            // What a stream has told of is to be read anyway.
+            if (_isFed)
+            {
+                (_inFlight, _awaited) = (_awaited, _inFlight);
+                (_inFlightCount, _awaitedCount) = (_awaitedCount, 0);
+            }
+            else
+            {
+                (_inFlight, _dirty) = (_dirty, _inFlight);
+                (_inFlightCount, _dirtyCount) = (_dirtyCount, 0);
+            }
+
             scanned = SetRuns(_inFlight, new PageRun(0, Layout.PageCount));
         }
 

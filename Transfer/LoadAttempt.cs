@@ -18,6 +18,8 @@ public sealed class LoadAttempt(LoadPlan plan, LoadRecords records, string runti
     private readonly List<string> _notes = [];
     private readonly Lock _gate = new();
     private TargetGuest? _target;
+    private readonly DowntimeParts _parts = new(time);
+    private Preload? _preload;
     private Guid? _imageId;
 
     /// <summary>The guest's run state in QEMU's words, as last seen.</summary>
@@ -35,6 +37,9 @@ public sealed class LoadAttempt(LoadPlan plan, LoadRecords records, string runti
                 return [.. _notes];
         }
     }
+
+    /// <summary>What the guest of a move stands still for at its target, one part after the other.</summary>
+    public IReadOnlyList<(string Name, TimeSpan Time)> DowntimeParts => _parts.All;
 
     /// <summary>Whether a QEMU waits for the guest, or has it.</summary>
     public bool IsPrepared => _target is not null;
@@ -75,6 +80,20 @@ public sealed class LoadAttempt(LoadPlan plan, LoadRecords records, string runti
     }
 
     /// <summary>
+    /// For a move: begins to fill the waiting QEMU's memory from what is durable of the image, while the guest runs at its source. Repeats
+    /// change nothing. Where it is not possible, the image is loaded as a whole once it is published.
+    /// </summary>
+    /// <exception cref="GuestException">The target does not answer.</exception>
+    public async Task PreloadAsync(CancellationToken cancellationToken)
+    {
+        if (_preload is not null || _target is not { IsLoaded: false } target || records.Find(plan.Migration) is not { } record)
+            return;
+        _preload = await target.PreloadAsync(plan, () => records.Write(record with { IsPreloading = true }), cancellationToken);
+        if (_preload is null)
+            Note($"The QEMU on {plan.Host} cannot be filled in advance, so the guest stands still while it loads the whole image.");
+    }
+
+    /// <summary>
     /// Takes up what an earlier process of this host had of the migration. A QEMU that was launched and is in the middle of a load is
     /// of no use and is ended; one that has ended without having run gives its claim back.
     /// </summary>
@@ -102,7 +121,7 @@ public sealed class LoadAttempt(LoadPlan plan, LoadRecords records, string runti
                 $"Another QEMU than the one that migration {plan.Migration} had waits behind {record.QmpPath}. End it, then try again.");
         }
 
-        if (isOurs || await target.WaitsAsync(cancellationToken))
+        if (isOurs || (!record.IsPreloading && await target.WaitsAsync(cancellationToken)))
         {
             target.IsLoaded = isOurs;
             _target = target;
@@ -130,11 +149,19 @@ public sealed class LoadAttempt(LoadPlan plan, LoadRecords records, string runti
     public async Task LoadAsync(CancellationToken cancellationToken)
     {
         var target = Prepared();
+        _parts.Begin();
         var image = await StorageThread.RunAsync(() => ImageCheck.Read(plan.ImagePath)).WaitAsync(cancellationToken);
         RamBlocks = [.. image.Blocks.Select(block => block.Layout.Name)];
         if (target.IsLoaded)
             return;
         var manifest = ImageManifest.Read(plan.ImagePath);
+        if (plan.IsMove && _preload is { } preload && manifest is not null)
+        {
+            await target.LoadRestAsync(plan, image, preload, manifest.ImageId, _parts, cancellationToken);
+            target.IsLoaded = true;
+            return;
+        }
+
         if (manifest is null)
             Note("The image has no manifest, so vCPU count, CPU model, devices and disks of the target were not compared.");
         Judge(await target.CompareAsync(image, manifest?.Guest, cancellationToken));
@@ -148,8 +175,10 @@ public sealed class LoadAttempt(LoadPlan plan, LoadRecords records, string runti
         }
 
         await target.LoadAsync(plan, cancellationToken);
+        _parts.End("load");
         if (plan.IsMove)
             await target.ProveAsync(plan.ImagePath, image, manifest?.ImageId ?? Guid.Empty, cancellationToken);
+        _parts.End("proof");
         target.IsLoaded = true;
     }
 
@@ -174,6 +203,7 @@ public sealed class LoadAttempt(LoadPlan plan, LoadRecords records, string runti
         }
 
         await target.QueryStateAsync(cancellationToken);
+        _parts.End("run");
     }
 
     /// <summary>
@@ -196,6 +226,8 @@ public sealed class LoadAttempt(LoadPlan plan, LoadRecords records, string runti
         if (plan.IsMove || record.IsLaunched)
         {
             // First, and without a word to the storage, which may hang: what is gone cannot run.
+            _preload?.Dispose();
+            _preload = null;
             var target = _target ?? (record.Process.IsAlive()
                 ? await TargetGuest.ConnectAsync(plan, record.QmpPath, runtimeFolder, record.IsLaunched, time, cancellationToken)
                 : null);
@@ -231,6 +263,7 @@ public sealed class LoadAttempt(LoadPlan plan, LoadRecords records, string runti
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
+        _preload?.Dispose();
         if (_target is not null)
             await _target.DisposeAsync();
     }

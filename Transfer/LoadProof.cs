@@ -76,13 +76,20 @@ public static class LoadProof
             }
         }
 
+        return ReadChecksums(imagePath, checksums => DeepVerifier.Verify(
+            image, new FileInfo(imagePath).Length, imageId == Guid.Empty ? null : imageId, new GuestPages(memories), checksums, parallelism,
+            progress, cancellationToken));
+    }
+
+    /// <summary>Reads the checksums of an image, for whoever needs them to prove what was loaded.</summary>
+    /// <exception cref="ImageException">NotFound, AccessDenied or Storage: they cannot be read. Malformed or Mismatch: they are damaged, or of another image.</exception>
+    internal static T ReadChecksums<T>(string imagePath, Func<IImageInput, T> read)
+    {
         var checksumsPath = new ImagePaths(imagePath).Checksums;
         try
         {
             using var checksums = new FileImageInput(checksumsPath);
-            return DeepVerifier.Verify(
-                image, new FileInfo(imagePath).Length, imageId == Guid.Empty ? null : imageId, new GuestPages(memories), checksums, parallelism,
-                progress, cancellationToken);
+            return read(checksums);
         }
         catch (JournalException e)
         {

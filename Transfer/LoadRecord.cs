@@ -8,5 +8,7 @@ namespace DistMigrate.Transfer;
 /// <param name="ImagePath">The image's path.</param>
 /// <param name="IsLaunched">Whether a silo launched it, and so may end it.</param>
 /// <param name="MayHaveRun">Whether we may have let the guest run: once that is on record, no other QEMU may have it without somebody's word.</param>
+/// <param name="IsPreloading">Whether its memory may hold pages of the guest before it has loaded: then it is of no use to another process.</param>
 public sealed record LoadRecord(
-    string Migration, string Guest, string QmpPath, ProcessIdentity Process, string ImagePath, bool IsLaunched, bool MayHaveRun);
+    string Migration, string Guest, string QmpPath, ProcessIdentity Process, string ImagePath, bool IsLaunched, bool MayHaveRun,
+    bool IsPreloading = false);

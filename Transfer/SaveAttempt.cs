@@ -63,6 +63,9 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
     /// <summary>How long the guest has been, or was, stopped by us.</summary>
     public TimeSpan Downtime => _guest?.Downtime ?? TimeSpan.Zero;
 
+    /// <summary>What the guest of a live save stood still for, one part after the other, until the image was published.</summary>
+    public IReadOnlyList<(string Name, TimeSpan Time)> DowntimeParts { get; private set; } = [];
+
     /// <summary>Fsync epochs that closed well.</summary>
     public long Epochs => _image.Session?.Epochs.Count ?? 0;
 
@@ -207,6 +210,7 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
             finally
             {
                 _switchOver = null;
+                DowntimeParts = switchOver.Parts;
             }
         }
 

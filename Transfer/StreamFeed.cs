@@ -10,14 +10,17 @@ namespace DistMigrate.Transfer;
 /// </summary>
 /// <param name="session">The image.</param>
 /// <param name="engines">Its RAMBlocks.</param>
+/// <param name="bandwidth">Bytes per second that may be written at most; 0 for no limit.</param>
 /// <param name="time">The clock.</param>
-internal sealed class StreamFeed(ImageSession session, IReadOnlyList<BlockEngine> engines, TimeProvider time) : IRamStreamSink
+internal sealed class StreamFeed(ImageSession session, IReadOnlyList<BlockEngine> engines, long bandwidth, TimeProvider time) : IRamStreamSink
 {
     /// <summary>Pages between two looks at what waits to be written.</summary>
     private const int Pace = 256;
 
-    /// <summary>What may wait in any case, so that the writers never wait for the stream.</summary>
-    private const long LeastBacklog = 32L << 20;
+    /// <summary>What may wait in any case, so that the writers never wait for the stream; less where their speed is limited.</summary>
+    private const long LeastBacklog = 8L << 20;
+
+    private const long LeastOfAll = 1L << 20;
 
     /// <summary>What may wait at most, however fast the storage is.</summary>
     private const long MostBacklog = 512L << 20;
@@ -26,7 +29,7 @@ internal sealed class StreamFeed(ImageSession session, IReadOnlyList<BlockEngine
 
     private BlockEngine[] _blocks = [];
     private int _pages;
-    private long _limit = LeastBacklog;
+    private long _limit = LeastOfAll;
     private long _sampledAt;
     private long _sampledBytes;
     private double _fastest;
@@ -50,6 +53,7 @@ internal sealed class StreamFeed(ImageSession session, IReadOnlyList<BlockEngine
         _blocks = [.. blocks.Select(block => byName[block.Name])];
         _sampledAt = time.GetTimestamp();
         _sampledBytes = WrittenBytes;
+        _limit = Limit(bandwidth > 0 ? bandwidth : 0);
     }
 
     /// <inheritdoc/>
@@ -108,6 +112,9 @@ internal sealed class StreamFeed(ImageSession session, IReadOnlyList<BlockEngine
         }
     }
 
+    private long Limit(double rate) =>
+        (long)Math.Clamp(rate * Budget.TotalSeconds / 2, bandwidth > 0 ? LeastOfAll : LeastBacklog, MostBacklog);
+
     /// <summary>Half of what the storage has shown to take within the budget may wait; the other half is for what QEMU still has.</summary>
     private void Measure()
     {
@@ -116,7 +123,7 @@ internal sealed class StreamFeed(ImageSession session, IReadOnlyList<BlockEngine
             return;
         var written = WrittenBytes;
         Volatile.Write(ref _fastest, Math.Max(_fastest, (written - _sampledBytes) / elapsed.TotalSeconds));
-        _limit = (long)Math.Clamp(_fastest * Budget.TotalSeconds / 2, LeastBacklog, MostBacklog);
+        _limit = Limit(_fastest);
         _sampledAt = time.GetTimestamp();
         _sampledBytes = written;
     }

@@ -17,6 +17,7 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
 {
     private readonly CancellationTokenSource _watchdog = new(Timeout.InfiniteTimeSpan, time);
     private readonly Lock _gate = new();
+    private readonly DowntimeParts _parts = new(time);
     private StreamFeed? _feed;
     private long _stoppedAt;
     private bool _isOver;
@@ -25,6 +26,9 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
 
     /// <summary>How long the guest may stand still before the image is published; <see cref="Timeout.InfiniteTimeSpan"/> for as long as it takes.</summary>
     public TimeSpan Budget { get; set; }
+
+    /// <summary>What the guest has stood still for.</summary>
+    public IReadOnlyList<(string Name, TimeSpan Time)> Parts => _parts.All;
 
     /// <summary>Does it once.</summary>
     /// <param name="gate">Held while QEMU is asked.</param>
@@ -39,8 +43,10 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
         {
             var devices = await TakeGuestAsync(gate, either.Token);
             await new FinalEpoch(Session, image.Engines, plan.Options.MaxDowntime, time).CloseAsync(either.Token);
+            _parts.End("write");
             publication = StorageThread.RunAsync(() => Publish(devices, either.Token));
             await publication.WaitAsync(either.Token);
+            _parts.End("publish");
         }
         catch (OperationCanceledException) when (_watchdog.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
@@ -111,6 +117,7 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
         lock (_gate)
         {
             _stoppedAt = time.GetTimestamp();
+            _parts.Begin();
             Watch(TimeSpan.Zero);
         }
     }
@@ -140,8 +147,9 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
     {
         foreach (var engine in image.Engines)
             engine.BeginFeed();
-        _feed = new StreamFeed(Session, image.Engines, time) { Budget = Allowed };
+        _feed = new StreamFeed(Session, image.Engines, plan.Options.BandwidthLimit, time) { Budget = Allowed };
         var devices = await guest.StreamAsync(_feed, Limits, Session.Image.Identity, Stopped, cancellationToken);
+        _parts.End("stream");
         foreach (var engine in image.Engines)
             engine.EndFeed();
         return devices;
@@ -154,8 +162,11 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
         Stopped();
         foreach (var engine in image.Engines)
             await StorageThread.RunAsync(() => image.SyncDirty(engine)).WaitAsync(cancellationToken);
+        _parts.End("compare");
         FinalEpoch.BeginWriting(Session, image.Engines);
-        return await guest.TakeDeviceStateAsync([.. image.Engines.Select(engine => engine.Memory)], cancellationToken);
+        var devices = await guest.TakeDeviceStateAsync([.. image.Engines.Select(engine => engine.Memory)], cancellationToken);
+        _parts.End("device-state");
+        return devices;
     }
 
     private void Publish(DeviceSections devices, CancellationToken called)

@@ -134,6 +134,61 @@ internal sealed class TargetGuest : IAsyncDisposable
     public async Task LoadAsync(LoadPlan plan, CancellationToken cancellationToken) =>
         State = (await _qemu.LoadImageAsync(plan.ImagePath, new LoadOptions(plan.Channels, plan.DirectIo), cancellationToken)).Status;
 
+    /// <summary>Begins to fill its large RAMBlocks before the image is published.</summary>
+    /// <returns>Null when it has none, or they are not empty, so that the image has to be loaded as a whole.</returns>
+    /// <exception cref="GuestException">Its memory cannot be opened.</exception>
+    public async Task<Preload?> PreloadAsync(LoadPlan plan, Action begin, CancellationToken cancellationToken)
+    {
+        var blocks = (await _qemu.QueryRamBlocksAsync(cancellationToken)).Where(block => block.UsedLength >= Preload.LeastBlock).ToList();
+        List<string> full = [];
+        foreach (var block in blocks)
+            EnsureFresh(block, new PageBitmap(block.UsedLength / Page.Size), full);
+        if (blocks.Count == 0 || full.Count > 0)
+            return null;
+        var machine = await _qemu.QueryMachineAsync(cancellationToken);
+        begin();
+        return new Preload(plan.ImagePath, plan.Migration, machine, [.. blocks.Select(_qemu.OpenWaitingMemory)], _time);
+    }
+
+    /// <summary>Loads what a preload has left: the small RAMBlocks and the devices. All memory is proven then.</summary>
+    /// <exception cref="ImageException">The image is damaged.</exception>
+    /// <exception cref="GuestException">QEMU does not load it.</exception>
+    public async Task LoadRestAsync(LoadPlan plan, MappedRamImage image, Preload preload, Guid imageId, DowntimeParts parts, CancellationToken cancellationToken)
+    {
+        var known = await StorageThread.RunAsync(() => preload.Finish(image, imageId, cancellationToken)).WaitAsync(cancellationToken);
+        parts.End("preload");
+        var rest = Path.Combine(Path.GetDirectoryName(QmpPath)!, $".{plan.Migration}.rest");
+        try
+        {
+            await StorageThread.RunAsync(() => WriteRest(plan, image, preload, rest)).WaitAsync(cancellationToken);
+            State = (await _qemu.LoadImageAsync(rest, new LoadOptions(0, DirectIo: false), cancellationToken)).Status;
+        }
+        finally
+        {
+            File.Delete(rest);
+        }
+
+        parts.End("load");
+        var blocks = (await _qemu.QueryRamBlocksAsync(cancellationToken)).ToDictionary(block => block.Name);
+        foreach (var block in image.Blocks.Where(block => !preload.Fills(block.Layout.Name)))
+        {
+            using var memory = _qemu.OpenMemory(blocks[block.Layout.Name]);
+            Preload.Prove(plan.ImagePath, block, known.Blocks.First(entry => entry.Name == block.Layout.Name), memory);
+        }
+
+        parts.End("proof");
+    }
+
+    private static void WriteRest(LoadPlan plan, MappedRamImage image, Preload preload, string path)
+    {
+        using var input = new FileImageInput(plan.ImagePath);
+        using var output = new FileStream(path, new FileStreamOptions
+        {
+            Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+        });
+        ImageExcerpt.Write(image, input, name => !preload.Fills(name), output);
+    }
+
     /// <summary>Proves that its memory is that of the image.</summary>
     /// <exception cref="ImageException">It is not, or nothing tells.</exception>
     public async Task ProveAsync(string imagePath, MappedRamImage image, Guid imageId, CancellationToken cancellationToken)

@@ -28,7 +28,11 @@ internal sealed record MigrationDocument(
     TroubleDocument? Trouble,
     string? Target = null,
     string? Mode = null,
-    LiveDocument? Live = null);
+    LiveDocument? Live = null,
+    IReadOnlyList<DowntimePartDocument>? DowntimeParts = null);
+
+/// <summary>One of the things that the guest stood still for, in seconds.</summary>
+internal sealed record DowntimePartDocument(string Name, double Time);
 
 /// <summary>How a live save goes on; rates in bytes per second, times in seconds.</summary>
 internal sealed record LiveDocument(

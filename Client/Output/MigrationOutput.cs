@@ -30,7 +30,7 @@ internal static class MigrationOutput
             ("message", status.Phase == MigrationPhase.Failed ? null : status.Message),
             ("size", SizeOf(status.Ram)),
             ("time", TotalTime(status) is { } total ? DurationText.Format(total) : null),
-            ("downtime", status.Downtime > TimeSpan.Zero ? DurationText.Format(status.Downtime) : null),
+            ("downtime", status.Downtime > TimeSpan.Zero ? DowntimeText(status) : null),
             ("rate", status.BytesPerSecond > 0 && status.Phase != MigrationPhase.Paused ? ByteSize.FormatRate(status.BytesPerSecond) : null),
             ("live", ConvergenceText.Of(status)),
             ("guest state", status.GuestState),
@@ -155,8 +155,13 @@ internal static class MigrationOutput
                 ? new LiveDocument(
                     live.Iteration, Math.Round(live.DirtyBytesPerSecond), Math.Round(live.WriteBytesPerSecond), live.Remaining,
                     live.ExpectedDowntime.TotalSeconds, live.AllowedDowntime?.TotalSeconds)
-                : null);
+                : null,
+            status.DowntimeParts is { Count: > 0 } parts ? [.. parts.Select(part => new DowntimePartDocument(part.Name, part.Time.TotalSeconds))] : null);
     }
+
+    private static string DowntimeText(MigrationStatus status) => DurationText.Format(status.Downtime) + (status.DowntimeParts is { Count: > 0 } parts
+        ? $" ({string.Join(", ", parts.Select(part => $"{part.Name} {DurationText.Format(part.Time)}"))})"
+        : "");
 
     /// <summary>From leaving the queue to the end; null before that.</summary>
     internal static TimeSpan? TotalTime(MigrationStatus status) => status.Ended - status.Started;

@@ -63,7 +63,7 @@ internal sealed class FaultedMove : IAsyncDisposable
         if (_case.Mark == MoveMark.Queued)
             await BlockAsync();
         string[] keep = _case.KeepsImage ? ["--keep-image"] : [];
-        _id = (await _cluster.RunAsync(["move", _guest, "--to", TargetHost.Name, "--image", _image, "--bwlimit", Rate, "--detach", .. keep])).ExpectOk().Output.Trim();
+        _id = (await _cluster.RunAsync(["move", _guest, "--to", TargetHost.Name, "--image", _image, "--mode", "stopped", "--bwlimit", Rate, "--detach", .. keep])).ExpectOk().Output.Trim();
         await Wait.UntilAsync(() => IsReached(_case.Mark) || IsOver, $"{_case.Mark} or the end");
         if (_case.Fault == MoveFault.LosesOfRedis)
             _cluster.Redis.Remember();

@@ -105,7 +105,7 @@ public sealed class MoveTests
     {
         await using var cluster = await ClusterUnderTest.StartAsync();
         await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", MemoryKind.SharedFile);
-        var id = (await cluster.RunAsync("move", "vm1", "--to", "host-b", "--bwlimit", "4MiB/s", "--detach")).ExpectOk().Output.Trim();
+        var id = (await cluster.RunAsync("move", "vm1", "--to", "host-b", "--mode", "stopped", "--bwlimit", "4MiB/s", "--detach")).ExpectOk().Output.Trim();
         await cluster.WaitUntilCopyingAsync(id);
         await cluster.Hosts[1].Launched("vm1").KillAsync();
         var failed = await cluster.RunAsync("watch", id);
@@ -119,8 +119,42 @@ public sealed class MoveTests
     {
         await using var cluster = await ClusterUnderTest.StartAsync();
         await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", MemoryKind.SharedFile);
-        var id = (await cluster.RunAsync("move", "vm1", "--to", "host-b", "--bwlimit", "2MiB/s", "--detach")).ExpectOk().Output.Trim();
+        var id = (await cluster.RunAsync("move", "vm1", "--to", "host-b", "--mode", "stopped", "--bwlimit", "2MiB/s", "--detach")).ExpectOk().Output.Trim();
         await cluster.WaitUntilCopyingAsync(id);
+        (await cluster.RunAsync("cancel", id)).ExpectOk();
+        await source.WaitForStepsAsync();
+        Assert.False(cluster.Hosts[1].Launched("vm1").IsAlive);
+        Assert.Empty(Directory.GetFiles(cluster.Images));
+    }
+
+    [RequiresQemuTheory(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
+    [InlineData(MemoryKind.SharedFile, "stream")]
+    [InlineData(MemoryKind.Private, "compare")]
+    public async Task A_guest_runs_while_it_is_moved_and_stands_still_only_for_what_its_waiting_QEMU_does_not_have_yet(MemoryKind memory, string mode)
+    {
+        await using var cluster = await ClusterUnderTest.StartAsync();
+        await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", memory, 96, new SelfCheckBoot { Seed = 3, LowerMiB = 1, UpperMiB = 8 });
+        var id = (await cluster.RunAsync(
+            "move", "vm1", "--to", "host-b", "--mode", mode, "--max-downtime", "2s", "--bwlimit", "4MiB/s", "--detach")).ExpectOk().Output.Trim();
+        await cluster.WaitUntilCopyingAsync(id);
+        await source.WaitForStepsAsync(3);
+        (await cluster.RunAsync("complete", id)).ExpectOk();
+        Assert.Equal(0, await source.WaitForExitAsync());
+        var moved = await cluster.StatusAsync(id);
+        Assert.Equal("completed", Text(moved, "phase"));
+        var parts = moved.GetProperty("downtime-parts").EnumerateArray().Select(part => Text(part, "name")).ToList();
+        Assert.Equal(["write", "publish", "preload", "load", "proof", "run"], parts.SkipWhile(part => part != "write"));
+        await cluster.Hosts[1].Launched("vm1").WaitForStepsAsync();
+    }
+
+    [RequiresQemuFact(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
+    public async Task A_live_move_is_cancelled_and_neither_a_QEMU_nor_a_file_is_left()
+    {
+        await using var cluster = await ClusterUnderTest.StartAsync();
+        await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", MemoryKind.SharedFile);
+        var id = (await cluster.RunAsync("move", "vm1", "--to", "host-b", "--mode", "stream", "--bwlimit", "2MiB/s", "--detach")).ExpectOk().Output.Trim();
+        await cluster.WaitUntilCopyingAsync(id);
+        Assert.Equal("running", await source.Monitor.RunStateAsync());
         (await cluster.RunAsync("cancel", id)).ExpectOk();
         await source.WaitForStepsAsync();
         Assert.False(cluster.Hosts[1].Launched("vm1").IsAlive);
