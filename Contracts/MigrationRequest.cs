@@ -114,13 +114,17 @@ public sealed record SaveOptions(
 /// <param name="IgnoreClaim">Whether to run the guest although another holds the claim.</param>
 /// <param name="Paused">Whether the guest is left paused after the load instead of continued.</param>
 /// <param name="IgnoreMismatch">Whether differences between the manifest and the target are reported but not refused.</param>
+/// <param name="Lazy">Whether the guest runs at once from the image, which stays mapped as its memory; only in a QEMU that the host launches.</param>
+/// <param name="Prefetch">Whether such an image is read into the page cache while the guest runs.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.RestoreOptions")]
 public sealed record RestoreOptions(
     [property: Id(0)] int Channels = 4,
     [property: Id(1)] DirectIo DirectIo = DirectIo.Auto,
     [property: Id(2)] bool IgnoreClaim = false,
     [property: Id(3)] bool Paused = false,
-    [property: Id(4)] bool IgnoreMismatch = false);
+    [property: Id(4)] bool IgnoreMismatch = false,
+    [property: Id(5)] bool Lazy = false,
+    [property: Id(6)] bool Prefetch = false);
 
 /// <summary>Options of a move.</summary>
 /// <param name="Target">The host that the guest goes to.</param>

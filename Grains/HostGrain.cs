@@ -149,9 +149,14 @@ internal sealed class HostGrain(
         return request.Kind == MigrationKind.Move ? CheckMove(request, id) : request;
     }
 
-    private static MigrationRequest Check(MigrationRequest request, RestoreOptions? restore) => restore is { Channels: >= 0 and <= 64 }
-        ? request
-        : throw new MigrationException(FailureReason.InvalidRequest, "The number of channels is 0 to 64.");
+    private static MigrationRequest Check(MigrationRequest request, RestoreOptions? restore)
+    {
+        if (restore is not { Channels: >= 0 and <= 64 })
+            throw new MigrationException(FailureReason.InvalidRequest, "The number of channels is 0 to 64.");
+        if (restore.Lazy && (request.Kind != MigrationKind.Restore || request.QmpPath is not null))
+            throw new MigrationException(FailureReason.InvalidRequest, "Only a QEMU that the host launches can run a guest from its image. Leave the monitor out.");
+        return request;
+    }
 
     private MigrationRequest CheckMove(MigrationRequest request, string id)
     {

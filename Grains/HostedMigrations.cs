@@ -155,7 +155,7 @@ internal sealed partial class HostedMigrations(
         return new LoadPlan(
             spec.Id, _options.Name, spec.Request.Guest, move is null ? spec.Request.QmpPath : move.TargetQmpPath, spec.Request.ImagePath,
             restore.Channels, restore.DirectIo == DirectIo.On && restore.Channels > 0, restore.IgnoreClaim, restore.Paused, restore.IgnoreMismatch,
-            move is not null, _options.Launch);
+            move is not null, _options.Launch, restore.Lazy, restore.Prefetch);
     }
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Guest {Guest} could not be given its run state back at the end of the silo (migration {Id})")]

@@ -118,6 +118,10 @@ internal sealed class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimePr
     {
         await Steps.CancelAsync(step, StuckLimit);
         await Attempt.AbortAsync(CancellationToken.None);
+
+        // It was too late, and the guest of the published image is to be treated.
+        if (Attempt.IsPublished)
+            Steps = new StepRunner(time, logger);
     }
 
     private async Task BeginStepsAnewAsync()

@@ -11,7 +11,7 @@ internal sealed partial class StepRunner(TimeProvider time, ILogger logger) : ID
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<string, Task> _steps = [];
-    private CancellationTokenSource _cancel = new();
+    private readonly CancellationTokenSource _cancel = new();
 
     /// <summary>Begins a step unless it was, and waits for it up to a limit.</summary>
     /// <returns>How far it is, and its failure.</returns>
@@ -21,10 +21,7 @@ internal sealed partial class StepRunner(TimeProvider time, ILogger logger) : ID
         lock (_gate)
         {
             if (!_steps.TryGetValue(step, out task!))
-            {
-                var token = _cancel.Token;
-                _steps[step] = task = Task.Run(() => work(token));
-            }
+                _steps[step] = task = Task.Run(() => work(_cancel.Token));
         }
 
         await Task.WhenAny(task, Task.Delay(slice, time));
@@ -38,21 +35,15 @@ internal sealed partial class StepRunner(TimeProvider time, ILogger logger) : ID
         return (HostStep.Failed, failure);
     }
 
-    /// <summary>Asks the steps under way to end, and waits for them. A call to storage that hangs does not end. Steps that are begun later
-    /// are not concerned: what was published meanwhile is to be dealt with.</summary>
+    /// <summary>Asks the steps under way to end, and waits for them. A call to storage that hangs does not end.</summary>
     /// <param name="except">The step that asks; null for none.</param>
     /// <param name="limit">How long to wait.</param>
     public async Task CancelAsync(string? except, TimeSpan limit)
     {
         Task[] steps;
-        CancellationTokenSource cancel;
         lock (_gate)
-        {
             steps = [.. _steps.Where(step => step.Key != except).Select(step => step.Value)];
-            (cancel, _cancel) = (_cancel, new CancellationTokenSource());
-        }
-
-        await cancel.CancelAsync();
+        await _cancel.CancelAsync();
         await Task.WhenAny(Task.WhenAll(steps), Task.Delay(limit, time));
     }
 

@@ -32,6 +32,12 @@ public sealed record LaunchPlan
     public static LaunchPlan Compose(IReadOnlyList<string> source, LaunchPlacement placement, Func<string, bool>? isKeptMemoryPath = null) =>
         new LaunchArguments(placement, isKeptMemoryPath ?? IsFolderOrDevice).Compose(source);
 
+    /// <summary>The same QEMU with RAMBlocks that are private mappings of an image; the image has to stay as long as it runs.</summary>
+    /// <param name="imagePath">The image.</param>
+    /// <param name="blocks">Its RAMBlocks that are mapped.</param>
+    /// <exception cref="GuestException">Unsupported: guest RAM stands in the arguments in a way that is not known.</exception>
+    public LaunchPlan Mapping(string imagePath, IReadOnlyList<MappedBlock> blocks) => MappedMemory.Apply(this, imagePath, blocks);
+
     internal static bool IsDevice(string path) => path.StartsWith("/dev/", StringComparison.Ordinal) && !path.StartsWith("/dev/shm/", StringComparison.Ordinal);
 
     private static bool IsFolderOrDevice(string path) => Directory.Exists(path) || IsDevice(path);

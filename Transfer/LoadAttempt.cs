@@ -164,7 +164,7 @@ public sealed class LoadAttempt(LoadPlan plan, LoadRecords records, string runti
 
         if (manifest is null)
             Note("The image has no manifest, so vCPU count, CPU model, devices and disks of the target were not compared.");
-        Judge(await target.CompareAsync(image, manifest?.Guest, cancellationToken));
+        Judge(await target.CompareAsync(image, manifest?.Guest, plan.IsLazy, cancellationToken));
         if (!plan.IsMove)
         {
             if (!plan.IgnoreClaim && manifest is not null)
@@ -174,7 +174,7 @@ public sealed class LoadAttempt(LoadPlan plan, LoadRecords records, string runti
             await TakeClaimAsync(target, cancellationToken);
         }
 
-        await target.LoadAsync(plan, cancellationToken);
+        await (plan.IsLazy ? target.LoadLazilyAsync(plan, image, cancellationToken) : target.LoadAsync(plan, cancellationToken));
         _parts.End("load");
         if (plan.IsMove)
             await target.ProveAsync(plan.ImagePath, image, manifest?.ImageId ?? Guid.Empty, cancellationToken);
@@ -204,6 +204,10 @@ public sealed class LoadAttempt(LoadPlan plan, LoadRecords records, string runti
 
         await target.QueryStateAsync(cancellationToken);
         _parts.End("run");
+        if (plan.IsLazy)
+            Note($"The guest runs from {plan.ImagePath}, which has to stay as it is for as long as the guest runs.");
+        if (plan.Prefetches)
+            _ = StorageThread.RunAsync(Prefetch);
     }
 
     /// <summary>
@@ -266,6 +270,19 @@ public sealed class LoadAttempt(LoadPlan plan, LoadRecords records, string runti
         _preload?.Dispose();
         if (_target is not null)
             await _target.DisposeAsync();
+    }
+
+    private void Prefetch()
+    {
+        try
+        {
+            LazyMemory.Prefetch(plan.ImagePath);
+        }
+        catch (Exception e) when (e is Posix.ErrnoException or IOException)
+        {
+            // The guest itself reads what it needs, and fails if that cannot be read.
+            Note($"{plan.ImagePath} could not be read in advance: {e.Message}");
+        }
     }
 
     private async Task ContinueAsync(TargetGuest target, CancellationToken cancellationToken)

@@ -13,6 +13,8 @@ namespace DistMigrate.Transfer;
 /// <param name="IgnoreMismatch">Report differences between manifest and target instead of refusing.</param>
 /// <param name="IsMove">Whether it is the second half of a move: what is loaded is proven, and a QEMU that does not run the guest is ended.</param>
 /// <param name="Launch">How a QEMU is launched here.</param>
+/// <param name="IsLazy">Whether the large RAMBlocks are mappings of the image, from which the guest then runs.</param>
+/// <param name="Prefetches">Whether such an image is read into the page cache once the guest runs.</param>
 public sealed record LoadPlan(
     string Migration, string Host, string Guest, string? QmpPath, string ImagePath, int Channels, bool DirectIo, bool IgnoreClaim, bool Paused,
-    bool IgnoreMismatch, bool IsMove, LaunchPlace Launch);
+    bool IgnoreMismatch, bool IsMove, LaunchPlace Launch, bool IsLazy = false, bool Prefetches = false);

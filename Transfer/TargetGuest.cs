@@ -49,6 +49,8 @@ internal sealed class TargetGuest : IAsyncDisposable
     {
         var placement = plan.Launch.PlacementOf(plan.Guest, plan.Migration);
         var composed = LaunchPlan.Compose(plan.Launch.ArgumentsFor(plan.Guest, () => source?.Arguments ?? ArgumentsOfManifest(plan)), placement);
+        if (plan.IsLazy)
+            composed = composed.Mapping(plan.ImagePath, await StorageThread.RunAsync(() => LazyMemory.BlocksOf(plan.ImagePath)).WaitAsync(cancellationToken));
         if (source is not null)
             MemoryRoom.Ensure(composed, placement.MemoryFolder, source.RamBytes);
         await EndForgottenAsync(plan, runtimeFolder, time, cancellationToken);
@@ -104,7 +106,7 @@ internal sealed class TargetGuest : IAsyncDisposable
         GuestDescription.Differences(guest, await _qemu.DescribeAsync(cancellationToken));
 
     /// <summary>In what it differs from the guest of an image, of which more is known when it has a manifest.</summary>
-    public async Task<IReadOnlyList<string>> CompareAsync(MappedRamImage image, GuestDescription? described, CancellationToken cancellationToken)
+    public async Task<IReadOnlyList<string>> CompareAsync(MappedRamImage image, GuestDescription? described, bool isLazy, CancellationToken cancellationToken)
     {
         var target = await _qemu.QueryRamBlocksAsync(cancellationToken);
         List<string> differences = [];
@@ -118,7 +120,7 @@ internal sealed class TargetGuest : IAsyncDisposable
                 differences.Add($"The target has no RAMBlock {block.Layout.Name} ({block.Layout.UsedLength} bytes).");
             else if (match.UsedLength != block.Layout.UsedLength)
                 differences.Add($"RAMBlock {block.Layout.Name} has {match.UsedLength} bytes; in the image it has {block.Layout.UsedLength}.");
-            else
+            else if (!LazyMemory.IsMapped(isLazy, block.Layout))
                 EnsureFresh(match, block.Shadow, differences);
         }
 
@@ -157,17 +159,7 @@ internal sealed class TargetGuest : IAsyncDisposable
     {
         var known = await StorageThread.RunAsync(() => preload.Finish(image, imageId, cancellationToken)).WaitAsync(cancellationToken);
         parts.End("preload");
-        var rest = Path.Combine(Path.GetDirectoryName(QmpPath)!, $".{plan.Migration}.rest");
-        try
-        {
-            await StorageThread.RunAsync(() => WriteRest(plan, image, preload, rest)).WaitAsync(cancellationToken);
-            State = (await _qemu.LoadImageAsync(rest, new LoadOptions(0, DirectIo: false), cancellationToken)).Status;
-        }
-        finally
-        {
-            File.Delete(rest);
-        }
-
+        await LoadExcerptAsync(plan, image, name => !preload.Fills(name), cancellationToken);
         parts.End("load");
         var blocks = (await _qemu.QueryRamBlocksAsync(cancellationToken)).ToDictionary(block => block.Name);
         foreach (var block in image.Blocks.Where(block => !preload.Fills(block.Layout.Name)))
@@ -179,14 +171,38 @@ internal sealed class TargetGuest : IAsyncDisposable
         parts.End("proof");
     }
 
-    private static void WriteRest(LoadPlan plan, MappedRamImage image, Preload preload, string path)
+    /// <summary>Loads the RAMBlocks that are no mappings of the image, and the devices.</summary>
+    /// <exception cref="GuestException">QEMU does not load it.</exception>
+    public Task LoadLazilyAsync(LoadPlan plan, MappedRamImage image, CancellationToken cancellationToken)
+    {
+        var mapped = image.Blocks.Where(block => LazyMemory.IsMapped(plan.IsLazy, block.Layout)).Select(block => block.Layout.Name).ToHashSet();
+        return LoadExcerptAsync(plan, image, name => !mapped.Contains(name), cancellationToken);
+    }
+
+    private async Task LoadExcerptAsync(LoadPlan plan, MappedRamImage image, Func<string, bool> includes, CancellationToken cancellationToken)
+    {
+        var excerpt = Path.Combine(Path.GetDirectoryName(QmpPath)!, $".{plan.Migration}.excerpt");
+        try
+        {
+            await StorageThread.RunAsync(() => WriteExcerpt(plan, image, includes, excerpt)).WaitAsync(cancellationToken);
+            State = (await _qemu.LoadImageAsync(excerpt, new LoadOptions(0, DirectIo: false), cancellationToken)).Status;
+        }
+        finally
+        {
+            File.Delete(excerpt);
+        }
+    }
+
+    private static void WriteExcerpt(LoadPlan plan, MappedRamImage image, Func<string, bool> includes, string path)
     {
         using var input = new FileImageInput(plan.ImagePath);
         using var output = new FileStream(path, new FileStreamOptions
         {
-            Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+            Mode = FileMode.Create,
+            Access = FileAccess.Write,
+            UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
         });
-        ImageExcerpt.Write(image, input, name => !preload.Fills(name), output);
+        ImageExcerpt.Write(image, input, includes, output);
     }
 
     /// <summary>Proves that its memory is that of the image.</summary>

@@ -35,13 +35,18 @@ internal static class RestoreCommand
         {
             Description = "Load although the waiting QEMU differs from the image's manifest; the differences are reported",
         };
+        var lazy = new Option<bool>("--lazy")
+        {
+            Description = "Let the guest run at once, with the image mapped as its memory: it pays for each page when it touches it, and the image has to stay",
+        };
+        var prefetch = new Option<bool>("--prefetch") { Description = "With --lazy: read the image into the page cache while the guest runs" };
         var wait = CommonOptions.Wait();
         var detach = CommonOptions.Detach();
         var timeout = CommonOptions.Timeout();
 
         var command = new Command("restore", "Load an image into a QEMU that waits, or that the host launches, and let the guest run on there.")
         {
-            image, qmp, guest, host, channels, directIo, ignoreClaim, paused, ignoreMismatch, wait, detach, timeout,
+            image, qmp, guest, host, channels, directIo, ignoreClaim, paused, ignoreMismatch, lazy, prefetch, wait, detach, timeout,
         };
         runner.Attach(command, async invocation =>
         {
@@ -49,12 +54,18 @@ internal static class RestoreCommand
             if (invocation.Get(directIo) && invocation.Get(channels) == 0)
                 throw CommandException.Usage(
                     "--direct-io needs channels: QEMU reads past its page cache through multifd only.", "leave out one of --direct-io and --channels 0");
+            if (invocation.Get(prefetch) && !invocation.Get(lazy))
+                throw CommandException.Usage("--prefetch reads an image in advance from which a guest runs.", "add --lazy");
+            if (invocation.Get(lazy) && invocation.Get(qmp) is not null)
+                throw CommandException.Usage("--lazy needs a QEMU that the host launches.", "leave out --qmp");
             var options = new RestoreOptions(
                 invocation.Get(channels),
                 invocation.Get(directIo) ? DirectIo.On : DirectIo.Auto,
                 invocation.Get(ignoreClaim),
                 invocation.Get(paused),
-                invocation.Get(ignoreMismatch));
+                invocation.Get(ignoreMismatch),
+                invocation.Get(lazy),
+                invocation.Get(prefetch));
             var imagePath = invocation.Surroundings.Absolute(invocation.Get(image));
             var request = new MigrationRequest(
                 MigrationKind.Restore,

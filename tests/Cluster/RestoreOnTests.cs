@@ -33,6 +33,28 @@ public sealed class RestoreOnTests
         Assert.Empty(hosts[1].GetProperty("guests").EnumerateArray());
     }
 
+    [RequiresQemuTheory(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
+    [InlineData(MemoryKind.SharedFile)]
+    [InlineData(MemoryKind.Memfd)]
+    [InlineData(MemoryKind.Private)]
+    public async Task A_guest_runs_from_its_image_which_stays_as_it_is_and_can_be_saved_again(MemoryKind memory)
+    {
+        await using var cluster = await ClusterUnderTest.StartAsync();
+        var image = cluster.Image("lazy.img");
+        await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", memory, 48, new SelfCheckBoot { Seed = 5, UpperMiB = 40 });
+        (await cluster.RunAsync("save", "vm1", image, "--host", "host-a", "--then", "quit")).ExpectOk();
+        (await cluster.RunAsync("restore", image, "--on", "host-b", "--guest", "vm1", "--lazy", "--prefetch")).ExpectOk();
+        var restored = cluster.Hosts[1].Launched("vm1");
+        await restored.WaitForStepsAsync();
+        (await cluster.RunAsync("verify", image, "--deep")).ExpectOk();
+        (await cluster.RunAsync("restore", image, "--on", "host-c", "--guest", "vm1", "--lazy")).ExpectExit(Busy);
+
+        var again = cluster.Image("again.img");
+        (await cluster.RunAsync("save", "vm1", again, "--host", "host-b", "--then", "run", "--max-downtime", "5s")).ExpectOk();
+        (await cluster.RunAsync("verify", again, "--deep")).ExpectOk();
+        await restored.WaitForStepsAsync();
+    }
+
     [RequiresQemuFact(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
     public async Task A_host_launches_from_its_definition_of_the_guest_and_shows_what_QEMU_said_when_that_ends_early()
     {
