@@ -7,7 +7,7 @@ using Microsoft.Extensions.Logging;
 namespace DistMigrate.Grains;
 
 /// <summary>A save as the silo holds it: its attempt, whose engines and threads outlive any activation of its grains.</summary>
-internal sealed class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimeProvider time, ILogger logger) : IAsyncDisposable
+internal sealed partial class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
     /// <summary>How long an abort waits for a step that hangs in storage.</summary>
     private static readonly TimeSpan StuckLimit = TimeSpan.FromSeconds(5);
@@ -46,7 +46,7 @@ internal sealed class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimePr
         var budget = command.Budget ?? Timeout.InfiniteTimeSpan;
         var reply = await RunAsync(
             $"switch over {command.Attempt}", cancellation => obey(token => Attempt.SwitchOverAsync(budget, token), cancellation), command.Slice);
-        if (reply.Step != HostStep.Working || await Attempt.SampleAsync() is not { } sample)
+        if (reply.Step != HostStep.Working || await SampleAsync() is not { } sample)
             return reply;
         _live = new ConvergenceStatus(
             sample.Iteration, sample.DirtyBytesPerSecond, sample.WriteBytesPerSecond, sample.Remaining, sample.ExpectedDowntime, command.Budget);
@@ -58,8 +58,30 @@ internal sealed class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimePr
     {
         if (_budget == budget)
             return;
-        _budget = budget;
-        await Attempt.SetBudgetAsync(budget ?? Timeout.InfiniteTimeSpan);
+        try
+        {
+            await Attempt.SetBudgetAsync(budget ?? Timeout.InfiniteTimeSpan);
+            _budget = budget;
+        }
+        catch (GuestException e)
+        {
+            // The stream goes on as it was told before; the coordinator says so again.
+            LogNotTold(logger, Spec.Request.Guest, Spec.Id, e);
+        }
+    }
+
+    /// <summary>A guest that does not answer now tells nothing; whether the save can go on, its own steps say.</summary>
+    private async Task<LiveSample?> SampleAsync()
+    {
+        try
+        {
+            return await Attempt.SampleAsync();
+        }
+        catch (GuestException e)
+        {
+            LogNotTold(logger, Spec.Request.Guest, Spec.Id, e);
+            return null;
+        }
     }
 
     /// <summary>Asks the guest what the target of a move has to know, once for each attempt number, and tells it.</summary>
@@ -137,6 +159,9 @@ internal sealed class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimePr
     private StorageTrouble? TroubleOf(StorageFault? fault) => fault is null ? null : new StorageTrouble(
         FailureTranslation.ReasonOf(fault.Fault), fault.Error, fault.Since, fault.Attempts, fault.NextTry,
         fault.Fault == ImageFault.Stalled ? Attempt.CallsUnderWay : 0);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The monitor of guest {Guest} does not answer while it is streamed (migration {Id})")]
+    private static partial void LogNotTold(ILogger logger, string guest, string id, Exception exception);
 
     public async ValueTask DisposeAsync()
     {

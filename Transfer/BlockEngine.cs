@@ -587,7 +587,7 @@ public sealed class BlockEngine : IDisposable
     internal IReadOnlyList<PageRun> HeldPages()
     {
         lock (_gate)
-            return SetRuns(_held, new PageRun(0, _held.PageCount));
+            return _heldCount == 0 ? [] : SetRuns(_held, new PageRun(0, _held.PageCount));
     }
 
     /// <summary>Lets pages be written whose hashes in the journal are durably invalid.</summary>

@@ -34,6 +34,8 @@ try
         await StepsBench.RunAsync(options, stop.Token);
     if (all || options.What == "epochs")
         await EpochsBench.RunAsync(options, stop.Token);
+    if (options.What == "live")
+        await LiveBench.RunAsync(options, stop.Token);
     if (options.What == "faults")
         await FaultsBench.RunAsync(stop.Token);
     if (options.What == "control")

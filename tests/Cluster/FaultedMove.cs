@@ -58,12 +58,28 @@ internal sealed class FaultedMove : IAsyncDisposable
     public static async Task<FaultedMove> PrepareAsync(ClusterUnderTest cluster, MoveCase @case, string guest) =>
         new(cluster, @case, guest, await cluster.Hosts[0].StartGuestAsync(guest));
 
+    /// <summary>A host that an earlier case cut off may be told dead, and be back, only now.</summary>
+    private async Task<string> BeginAsync()
+    {
+        const int notFound = 6, unreachable = 9;
+        string[] keep = _case.KeepsImage ? ["--keep-image"] : [];
+        CommandResult? begun = null;
+        await Wait.UntilAsync(
+            async () =>
+            {
+                begun = await _cluster.RunAsync(["move", _guest, "--to", TargetHost.Name, "--image", _image, "--mode", "stopped", "--bwlimit", Rate, "--detach", .. keep]);
+                return begun.ExitCode is not (notFound or unreachable);
+            },
+            "both hosts are up",
+            details: () => begun?.ErrorOutput ?? "");
+        return begun!.ExpectOk().Output.Trim();
+    }
+
     public async Task<MoveOutcome> RunAsync()
     {
         if (_case.Mark == MoveMark.Queued)
             await BlockAsync();
-        string[] keep = _case.KeepsImage ? ["--keep-image"] : [];
-        _id = (await _cluster.RunAsync(["move", _guest, "--to", TargetHost.Name, "--image", _image, "--mode", "stopped", "--bwlimit", Rate, "--detach", .. keep])).ExpectOk().Output.Trim();
+        _id = await BeginAsync();
         await Wait.UntilAsync(() => IsReached(_case.Mark) || IsOver, $"{_case.Mark} or the end");
         if (_case.Fault == MoveFault.LosesOfRedis)
             _cluster.Redis.Remember();

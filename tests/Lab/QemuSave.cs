@@ -25,4 +25,27 @@ public static class QemuSave
 
         return outcome;
     }
+
+    /// <summary>Lets a running guest's QEMU write it, and the guest run on until QEMU stops it. One that does not converge within the limit is cancelled.</summary>
+    /// <returns>How it ended. Completed, the guest stands in <c>postmigrate</c>; otherwise it runs.</returns>
+    public static async Task<MigrationOutcome> SaveLiveAsync(
+        QemuProcess source, string path, FileMigration way, TimeSpan limit, CancellationToken cancellationToken = default)
+    {
+        MigrationOutcome outcome;
+        try
+        {
+            outcome = await way.RunAsync(source, "migrate", new JsonObject { ["uri"] = way.Uri(path) }, limit, cancellationToken);
+        }
+        catch (TimeoutException)
+        {
+            var before = source.Monitor.Events.Count;
+            await source.Monitor.ExecuteAsync("migrate_cancel", null, cancellationToken);
+            await source.Monitor.WaitForEventAsync(
+                "MIGRATION", before, data => data.GetProperty("status").GetString() is "completed" or "failed" or "cancelled", null, cancellationToken);
+            outcome = new MigrationOutcome(false, $"It did not converge within {limit.TotalSeconds:0} s.", limit, default);
+        }
+
+        await source.Monitor.SetCapabilitiesAsync(("mapped-ram", false), ("multifd", false));
+        return outcome;
+    }
 }

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
 
 namespace DistMigrate.Tests.Lab;
@@ -12,9 +11,8 @@ public sealed record SelfCheckBoot : GuestBoot
     private const int LowerLimitOffset = 4;
     private const int UpperLimitOffset = 8;
     private const int SeedOffset = 12;
-    private const int FloppyBytes = 1440 * 1024;
 
-    private static readonly Lazy<byte[]> Sector = new(Assemble);
+    private static readonly Lazy<byte[]> Sector = new(() => BootSector.Assemble("selfcheck.asm"));
 
     /// <summary>First MiB of guest-physical memory that is walked. At least 1: below lies the guest itself.</summary>
     public int LowerMiB { get; init; } = 1;
@@ -61,44 +59,7 @@ public sealed record SelfCheckBoot : GuestBoot
             throw new ArgumentException($"The self-checking guest cannot walk from {LowerMiB} MiB to {UpperMiB} MiB.");
         }
 
-        var disk = new byte[FloppyBytes];
-        Sector.Value.CopyTo(disk, 0);
-        BinaryPrimitives.WriteInt32LittleEndian(disk.AsSpan(LowerLimitOffset), LowerMiB);
-        BinaryPrimitives.WriteInt32LittleEndian(disk.AsSpan(UpperLimitOffset), UpperMiB);
-        BinaryPrimitives.WriteUInt32LittleEndian(disk.AsSpan(SeedOffset), Seed);
-        var path = Path.Combine(folder, "boot.img");
-        if (!File.Exists(path))
-        {
-            await File.WriteAllBytesAsync(path, disk, cancellationToken);
-        }
-
-        // A floppy, because the firmware leaves a virtio or AHCI disk with queues in high memory, which the walk overwrites and the device
-        // reads and writes again at every stop and cont. Read-only, so that a source and its target can both hold it.
-        return
-        [
-            "-drive", $"if=none,id=boot,format=raw,readonly=on,file={QemuArguments.Escape(path)}",
-            "-device", "isa-fdc,id=fdc",
-            "-device", "floppy,bus=fdc.0,drive=boot",
-        ];
-    }
-
-    private static byte[] Assemble()
-    {
-        var folder = Directory.CreateTempSubdirectory("dm-nasm-").FullName;
-        try
-        {
-            var source = Path.Combine(folder, "selfcheck.asm");
-            var binary = Path.Combine(folder, "selfcheck.bin");
-            File.WriteAllBytes(source, LabResources.Bytes("selfcheck.asm"));
-            LabPrograms.Run("nasm", "-f", "bin", "-o", binary, source);
-            var sector = File.ReadAllBytes(binary);
-            return sector.Length == 512
-                ? sector
-                : throw new InvalidOperationException($"nasm made a boot sector of {sector.Length} bytes instead of 512.");
-        }
-        finally
-        {
-            Directory.Delete(folder, recursive: true);
-        }
+        return await BootSector.PrepareAsync(
+            folder, Sector.Value, [(LowerLimitOffset, LowerMiB), (UpperLimitOffset, UpperMiB), (SeedOffset, (int)Seed)], cancellationToken);
     }
 }

@@ -16,6 +16,9 @@ public sealed class CrashTests : IClassFixture<ShortEpochs>, IAsyncLifetime
     /// <summary>Without a limit, so fast that epochs close within the copying, and so slow that most kills meet the copying.</summary>
     private static readonly string[] Rates = ["1GiB/s", "24MiB/s", "8MiB/s"];
 
+    /// <summary>The guest dirties all its memory all the time, so a live save stops it after a few iterations.</summary>
+    private static readonly string[][] Modes = [["--mode", "stopped"], ["--mode", "stream", "--at-most", "2"], ["--mode", "compare", "--at-most", "2"]];
+
     private readonly FaultBench _bench;
     private readonly ITestOutputHelper _output;
 
@@ -70,10 +73,11 @@ public sealed class CrashTests : IClassFixture<ShortEpochs>, IAsyncLifetime
             var kills = Enumerable.Range(0, random.Next(1, MostKills + 1))
                 .Select(kill => kill == 0 ? (Mark)(number % Enum.GetValues<Mark>().Length) : Pick(random)).Select(mark => (After: mark, Delay: Delay(mark, random))).ToArray();
             var rate = Rates[random.Next(Rates.Length)];
-            var what = $"save {number} at {rate}, killed {string.Join(", ", kills.Select(kill => string.Create(CultureInfo.InvariantCulture, $"{kill.Delay.TotalMilliseconds:0} ms after {kill.After}")))}";
+            var mode = Modes[random.Next(Modes.Length)];
+            var what = $"save {number} {string.Join(' ', mode)} at {rate}, killed {string.Join(", ", kills.Select(kill => string.Create(CultureInfo.InvariantCulture, $"{kill.Delay.TotalMilliseconds:0} ms after {kill.After}")))}";
             try
             {
-                var met = await CrashAsync(_bench.Product.Image($"crash{number}.img"), rate, kills);
+                var met = await CrashAsync(_bench.Product.Image($"crash{number}.img"), rate, mode, kills);
                 interruptions += met.Count(moment => moment != AlreadyPublished);
                 _output.WriteLine($"{what}: {string.Join(", ", met)}");
             }
@@ -94,14 +98,14 @@ public sealed class CrashTests : IClassFixture<ShortEpochs>, IAsyncLifetime
     /// <summary>Most often a moment, so that what comes next after a mark is met as well as what takes long; the publication is over soon.</summary>
     private static TimeSpan Delay(Mark mark, Random random) => TimeSpan.FromMilliseconds(Math.Pow(10, (mark >= Mark.Checksums ? 1.2 : 3.2) * random.NextDouble()) - 1);
 
-    private async Task<IReadOnlyList<string>> CrashAsync(string image, string rate, IReadOnlyList<(Mark After, TimeSpan Delay)> kills)
+    private async Task<IReadOnlyList<string>> CrashAsync(string image, string rate, string[] mode, IReadOnlyList<(Mark After, TimeSpan Delay)> kills)
     {
         var guest = await _bench.GuestAsync();
         var before = FolderState.Of(_bench.Images);
         List<string> met = [];
         var silo = _bench.Product.SiloPid;
         var events = guest.Monitor.Events.Count;
-        var command = _bench.Product.RunAsync("save", FaultBench.GuestName, image, "--qmp", guest.QmpSocket, "--bwlimit", rate, "--detach");
+        var command = _bench.Product.RunAsync(["save", FaultBench.GuestName, image, "--qmp", guest.QmpSocket, "--bwlimit", rate, "--detach", .. mode]);
         foreach (var (mark, delay) in kills)
         {
             await Wait.UntilAsync(

@@ -1,0 +1,97 @@
+using System.Globalization;
+using DistMigrate.Tests.Lab;
+
+namespace DistMigrate.Bench;
+
+/// <summary>A running guest that dirties its memory at several rates, saved by the product and by QEMU in turn.</summary>
+internal static class LiveBench
+{
+    private static readonly int[] Rates = [0, 100, 400];
+
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(120);
+
+    public static async Task RunAsync(BenchOptions options, CancellationToken cancellationToken)
+    {
+        await using var product = await Product.StartAsync(options.Folder, cancellationToken);
+        var scratch = new ScratchImages(options.Folder);
+        List<string[]> rows = [];
+        foreach (var rate in Rates)
+            rows.AddRange(await MeasureAsync(options, rate, product, scratch, cancellationToken));
+        MarkdownTable.Write(
+            string.Create(CultureInfo.InvariantCulture, $"Live saves of a guest of {options.MiB} MiB, {options.UsedMiB} MiB in use, {options.Rounds} rounds, medians"),
+            ["dirtied", "way", "total, s", "downtime, ms", "converged"], [.. rows]);
+        Console.WriteLine(
+            """
+            Ours is a save with --then run: the total from its start to its end in the silo, the downtime from the guest's stop to its cont, with everything fsynced, checked and
+            published in between. QEMU's figures are its own total-time and downtime, without any fsync. A way that has not ended after 120 s is cancelled.
+
+            """);
+    }
+
+    private static async Task<IEnumerable<string[]>> MeasureAsync(
+        BenchOptions options, int rate, Product product, ScratchImages scratch, CancellationToken cancellationToken)
+    {
+        var recipe = new GuestRecipe { Boot = new DirtierBoot { UpperMiB = options.UsedMiB, MiBPerSecond = rate }, Memory = MemoryKind.SharedFile, MiB = options.MiB };
+        await using var guest = await QemuProcess.StartAsync(recipe, cancellationToken);
+        await guest.WaitUntilReadyAsync(Limit, cancellationToken);
+        (string Name, Func<Task<(TimeSpan Total, TimeSpan Downtime)?>> Run)[] ways =
+        [
+            ("distmigrate stream", () => OfProductAsync(product, guest, scratch.Path, "stream", cancellationToken)),
+            ("distmigrate compare", () => OfProductAsync(product, guest, scratch.Path, "compare", cancellationToken)),
+            ("QEMU mapped-ram", () => OfQemuAsync(guest, scratch.Path, FileMigration.Plain, cancellationToken)),
+            ("QEMU mapped-ram, multifd 4", () => OfQemuAsync(guest, scratch.Path, FileMigration.Multifd, cancellationToken)),
+            ("QEMU mapped-ram, multifd 4, direct-io", () => OfQemuAsync(guest, scratch.Path, FileMigration.MultifdDirect, cancellationToken)),
+        ];
+        var totals = ways.ToDictionary(way => way.Name, _ => new Samples());
+        var downtimes = ways.ToDictionary(way => way.Name, _ => new Samples());
+        for (var round = 0; round < options.Rounds; round++)
+        {
+            for (var i = 0; i < ways.Length; i++)
+            {
+                var way = ways[(i + round) % ways.Length];
+                if (await way.Run() is var (total, downtime))
+                {
+                    totals[way.Name].Add(total);
+                    downtimes[way.Name].Add(downtime);
+                }
+
+                await scratch.DeleteAsync(cancellationToken);
+            }
+
+            await Console.Error.WriteLineAsync($"{rate} MiB/s, round {round + 1} of {options.Rounds}");
+        }
+
+        return ways.Select(way => new[]
+        {
+            string.Create(CultureInfo.InvariantCulture, $"{rate} MiB/s"), way.Name,
+            totals[way.Name].Count == 0 ? "" : Samples.Seconds(totals[way.Name].Median),
+            downtimes[way.Name].Count == 0 ? "" : (downtimes[way.Name].Median * 1000).ToString("0", CultureInfo.InvariantCulture),
+            string.Create(CultureInfo.InvariantCulture, $"{totals[way.Name].Count} of {options.Rounds}"),
+        });
+    }
+
+    private static async Task<(TimeSpan Total, TimeSpan Downtime)?> OfProductAsync(
+        Product product, QemuProcess guest, string image, string mode, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var save = await product.SaveAsync(guest, image, ["--mode", mode, "--then", "run"], cancellationToken);
+            return (save.InSilo, save.Downtime);
+        }
+        catch (InvalidOperationException e) when (e.Message.Contains("not-converging", StringComparison.Ordinal))
+        {
+            return null;
+        }
+    }
+
+    private static async Task<(TimeSpan Total, TimeSpan Downtime)?> OfQemuAsync(
+        QemuProcess guest, string image, FileMigration way, CancellationToken cancellationToken)
+    {
+        var outcome = await QemuSave.SaveLiveAsync(guest, image, way, Limit, cancellationToken);
+        if (!outcome.Completed)
+            return null;
+        var statistics = outcome.Statistics;
+        await guest.ContinueAsync(cancellationToken);
+        return (TimeSpan.FromMilliseconds(statistics.GetProperty("total-time").GetInt64()), TimeSpan.FromMilliseconds(statistics.GetProperty("downtime").GetInt64()));
+    }
+}
