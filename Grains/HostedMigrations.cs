@@ -21,6 +21,10 @@ internal sealed partial class HostedMigrations(
     private readonly ConcurrentDictionary<string, HostedLoad> _loads = new();
     private readonly HostOptions _options = options.Value;
 
+    private const long LiveEpochBytes = 256L << 20;
+
+    private static readonly TimeSpan LiveEpochTime = TimeSpan.FromSeconds(1);
+
     /// <summary>The saves under way.</summary>
     public ICollection<HostedSave> Saves => _saves.Values;
 
@@ -129,8 +133,10 @@ internal sealed partial class HostedMigrations(
                 BandwidthLimit = save.BandwidthLimit,
                 MaxDowntime = save.IsLive ? _options.MaxDowntime : save.MaxDowntime ?? _options.MaxDowntime,
                 StallTimeout = _options.StallTimeout,
-                EpochBytes = _options.EpochBytes,
-                EpochTime = _options.EpochTime,
+
+                // The last epoch closes while the guest stands still, so that of a live save is short.
+                EpochBytes = save.IsLive ? Math.Min(_options.EpochBytes, LiveEpochBytes) : _options.EpochBytes,
+                EpochTime = save.IsLive && _options.EpochTime > LiveEpochTime ? LiveEpochTime : _options.EpochTime,
                 DirectIo = save.DirectIo switch
                 {
                     DirectIo.On => DirectIoChoice.On,

@@ -113,9 +113,9 @@ internal sealed class StreamFeed(ImageSession session, IReadOnlyList<BlockEngine
     }
 
     private long Limit(double rate) =>
-        (long)Math.Clamp(rate * Budget.TotalSeconds / 2, bandwidth > 0 ? LeastOfAll : LeastBacklog, MostBacklog);
+        (long)Math.Clamp(rate * Budget.TotalSeconds / 4, bandwidth > 0 ? LeastOfAll : LeastBacklog, MostBacklog);
 
-    /// <summary>Half of what the storage has shown to take within the budget may wait; the other half is for what QEMU still has.</summary>
+    /// <summary>A quarter of what the storage has shown to take within the budget may wait.</summary>
     private void Measure()
     {
         var elapsed = time.GetElapsedTime(_sampledAt);

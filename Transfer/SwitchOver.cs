@@ -46,7 +46,6 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
             _parts.End("write");
             publication = StorageThread.RunAsync(() => Publish(devices, either.Token));
             await publication.WaitAsync(either.Token);
-            _parts.End("publish");
         }
         catch (OperationCanceledException) when (_watchdog.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
@@ -110,7 +109,9 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
 
     private TimeSpan Allowed => Budget == Timeout.InfiniteTimeSpan ? StreamLimits.Longest : Budget;
 
-    private StreamLimits Limits => new(Allowed / 2, Throttles: false);
+    /// <summary>QEMU may take a quarter of the budget for what it has still to send; what waits to be written by then takes another (<see cref="StreamFeed"/>),
+    /// and the rest is for device state, fsync and publication.</summary>
+    private StreamLimits Limits => new(Allowed / 4, Throttles: false);
 
     private void Stopped()
     {
@@ -185,6 +186,7 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
         {
             if (image.IsPublished)
             {
+                _parts.End("publish");
                 guest.EndDowntime();
                 stops.MarkPublished(plan.Migration);
             }
