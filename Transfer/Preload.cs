@@ -230,7 +230,8 @@ internal sealed class Preload : IDisposable
             }
             else
             {
-                wrong ??= run.First + i++;
+                wrong ??= run.First + i;
+                i++;
             }
         }
 

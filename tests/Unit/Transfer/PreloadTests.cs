@@ -74,14 +74,16 @@ public sealed class PreloadTests : IDisposable
     }
 
     [Fact]
-    public async Task A_page_of_the_image_that_is_not_the_one_that_was_saved_is_told()
+    public async Task Pages_of_the_image_that_are_not_those_that_were_saved_are_told_by_the_first_of_them()
     {
-        _guest.Memories[0].Fill(new PageRun(7, 1), 0x77);
+        _guest.Memories[0].Fill(new PageRun(7, 3), 0x77);
         await CopyAsync();
         Publish();
         using (var file = new FileStream(Image, FileMode.Open))
         {
             file.Position = _layout.PagesOffset + (7 * Page.Size) + 100;
+            file.WriteByte(1);
+            file.Position = _layout.PagesOffset + (8 * Page.Size) + 100;
             file.WriteByte(1);
         }
 
