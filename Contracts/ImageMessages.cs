@@ -34,6 +34,7 @@ public enum HostStep
 /// <param name="IsLive">Whether the guest runs while its pages are written; known once the image is open.</param>
 /// <param name="Live">How a live save goes on; null when nothing is known of it.</param>
 /// <param name="DowntimeParts">What the guest stood still for here, one part after the other; null when nothing is known of it.</param>
+/// <param name="Preloaded">Bytes of pages that the waiting QEMU of a move holds already; null when it is not filled in advance.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.HostReply")]
 public sealed record HostReply(
     [property: Id(0)] HostStep Step,
@@ -51,7 +52,8 @@ public sealed record HostReply(
     [property: Id(12)] SourceReport? Source = null,
     [property: Id(13)] bool IsLive = false,
     [property: Id(14)] ConvergenceStatus? Live = null,
-    [property: Id(15)] IReadOnlyList<DowntimePart>? DowntimeParts = null)
+    [property: Id(15)] IReadOnlyList<DowntimePart>? DowntimeParts = null,
+    [property: Id(16)] long? Preloaded = null)
 {
     /// <summary>Says that nothing of the migration is known here.</summary>
     public static HostReply Unknown { get; } =
@@ -69,6 +71,7 @@ public sealed record HostReply(
 /// <param name="WasRunning">Whether the guest is to run once it is loaded.</param>
 /// <param name="IsForced">Whether a person has decided who runs the guest, so that another's claim does not count.</param>
 /// <param name="Budget">How long the guest may stand still at the end of a live save; null for as long as it takes.</param>
+/// <param name="Holds">Whether the guest is not to be stopped yet, since the target of its move has not caught up.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.HostCommand")]
 public sealed record HostCommand(
     [property: Id(0)] MigrationSpec Spec,
@@ -80,4 +83,5 @@ public sealed record HostCommand(
     [property: Id(6)] SourceReport? Source = null,
     [property: Id(7)] bool WasRunning = true,
     [property: Id(8)] bool IsForced = false,
-    [property: Id(9)] TimeSpan? Budget = null);
+    [property: Id(9)] TimeSpan? Budget = null,
+    [property: Id(10)] bool Holds = false);

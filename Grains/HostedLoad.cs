@@ -63,7 +63,8 @@ internal sealed class HostedLoad(LoadAttempt attempt, HostOptions options, TimeP
 
     public HostReply Reply(HostStep step, MigrationException? failure = null) => new(
         step, failure?.Reason ?? FailureReason.None, failure?.Message ?? "", Attempt.RamBlocks, 0, TimeSpan.Zero, Attempt.GuestState,
-        Attempt.Notes, IsPublished: false, DowntimeParts: [.. Attempt.DowntimeParts.Select(part => new DowntimePart(part.Name, part.Time))]);
+        Attempt.Notes, IsPublished: false, DowntimeParts: [.. Attempt.DowntimeParts.Select(part => new DowntimePart(part.Name, part.Time))],
+        Preloaded: Attempt.Preloaded);
 
     public async ValueTask DisposeAsync()
     {

@@ -45,7 +45,7 @@ internal sealed partial class HostedSave(MigrationSpec spec, SaveAttempt attempt
         _budget = command.Budget;
         var budget = command.Budget ?? Timeout.InfiniteTimeSpan;
         var reply = await RunAsync(
-            $"switch over {command.Attempt}", cancellation => obey(token => Attempt.SwitchOverAsync(budget, token), cancellation), command.Slice);
+            $"switch over {command.Attempt}", cancellation => obey(token => Attempt.SwitchOverAsync(budget, command.Holds, token), cancellation), command.Slice);
         if (reply.Step != HostStep.Working || await SampleAsync() is not { } sample)
             return reply;
         _live = new ConvergenceStatus(
@@ -53,9 +53,10 @@ internal sealed partial class HostedSave(MigrationSpec spec, SaveAttempt attempt
         return reply with { Live = _live };
     }
 
-    /// <summary>Changes the budget of the switch-over under way.</summary>
-    public async Task SetBudgetAsync(TimeSpan? budget)
+    /// <summary>Changes the budget of the switch-over under way, and whether it is held back.</summary>
+    public async Task SetBudgetAsync(TimeSpan? budget, bool holds)
     {
+        Attempt.Hold(holds);
         if (_budget == budget)
             return;
         try

@@ -73,7 +73,7 @@ internal sealed class ImageWriterGrain(HostedMigrations migrations) : Grain, IIm
         if (Find() is not { } save)
             return HostReply.Unknown;
         save.Gate.Obey(command.Token);
-        await save.SetBudgetAsync(command.Budget);
+        await save.SetBudgetAsync(command.Budget, command.Holds);
         return save.Reply(HostStep.Working);
     }
 

@@ -23,6 +23,12 @@ internal sealed partial class MigrationGrain
 
     private const string WhatToDo = "Allow more (--max-downtime), let it finish whatever it takes (--policy must-finish), or stop it first (--mode stopped).";
 
+    /// <summary>What the target of a move may lack when its guest is stopped; small RAMBlocks, which it does not fill, count as well.</summary>
+    private const long TargetSlack = 48L << 20;
+
+    /// <summary>How long the target of a move is waited for at least.</summary>
+    private static readonly TimeSpan TargetCatchUp = TimeSpan.FromSeconds(10);
+
     /// <summary>How far the balanced policy lets the allowed downtime grow.</summary>
     private const int BalancedGrowth = 10;
 
@@ -30,6 +36,8 @@ internal sealed partial class MigrationGrain
     private DateTimeOffset _lookBegan;
     private long _passBytes;
     private double _writeRate;
+    private bool _isCaughtUp;
+    private DateTimeOffset? _holdsSince;
 
     private SaveOptions SaveOptions => Spec.Request.Save ?? new SaveOptions();
 
@@ -155,7 +163,7 @@ internal sealed partial class MigrationGrain
             return;
         }
 
-        var reply = await Writer.SwitchOver(HostCommand(State.Iteration) with { Budget = State.Budget });
+        var reply = await Writer.SwitchOver(HostCommand(State.Iteration) with { Budget = State.Budget, Holds = IsMove && IsStream && !_isCaughtUp });
         if (reply is { Step: HostStep.Failed, Reason: FailureReason.NotConverging })
         {
             Take(reply);
@@ -182,8 +190,32 @@ internal sealed partial class MigrationGrain
         if (reply.Live is { } live)
             State.Live = live with { AllowedDowntime = State.Budget };
         await JudgeAsync();
+        await JudgeTargetAsync();
         if (State.Step == MigrationStep.SwitchOver)
-            await Writer.SetBudget(HostCommand() with { Budget = State.Budget });
+            await Writer.SetBudget(HostCommand() with { Budget = State.Budget, Holds = IsMove && !_isCaughtUp });
+    }
+
+    /// <summary>The guest of a move is stopped only once its target holds about all that is durable: what it lacks then is read while the guest
+    /// stands still. A target that does not get there in time is not waited for.</summary>
+    private async Task JudgeTargetAsync()
+    {
+        if (!IsMove || _isCaughtUp)
+            return;
+        _holdsSince ??= time.GetUtcNow();
+        var unsettled = State.Blocks.Sum(block => block.Pages.InFlight + block.Pages.Written) * 4096;
+        var durable = State.Blocks.Sum(block => block.Pages.Durable - Math.Min(block.Pages.Zero, block.Pages.Durable)) * 4096;
+        long? preloaded = null;
+        try
+        {
+            preloaded = (await Loader.GetStatus()).Preloaded;
+        }
+        catch (Exception e) when (IsAbsence(e) || e is MigrationException)
+        {
+            LogTargetAway(logger, Spec.Id, Target, State.Step, e.Message);
+        }
+
+        _isCaughtUp = State.MustComplete || preloaded is not { } there || (unsettled <= TargetSlack && there >= durable - TargetSlack)
+            || time.GetUtcNow() - _holdsSince > TargetCatchUp + (time.GetUtcNow() - State.CopyStarted ?? TimeSpan.Zero) / 2;
     }
 
     /// <summary>What the policy says to iterations that do not lead to the end.</summary>

@@ -158,6 +158,16 @@ public sealed class BlockEngine : IDisposable
         }
     }
 
+    /// <summary>Bytes of the pages of which the stream that feeds the block has not told yet.</summary>
+    internal long Awaited
+    {
+        get
+        {
+            lock (_gate)
+                return _awaitedCount * Page.Size;
+        }
+    }
+
     private long DirtyCount => _dirtyCount + _heldCount + _awaitedCount;
 
     /// <summary>The block as it is now.</summary>

@@ -41,6 +41,9 @@ public sealed class LoadAttempt(LoadPlan plan, LoadRecords records, string runti
     /// <summary>What the guest of a move stands still for at its target, one part after the other.</summary>
     public IReadOnlyList<(string Name, TimeSpan Time)> DowntimeParts => _parts.All;
 
+    /// <summary>Bytes of pages of the image that the waiting QEMU of a move holds already; null when it is not filled in advance.</summary>
+    public long? Preloaded => _preload?.Held;
+
     /// <summary>Whether a QEMU waits for the guest, or has it.</summary>
     public bool IsPrepared => _target is not null;
 

@@ -53,6 +53,9 @@ internal sealed class Preload : IDisposable
     /// <summary>Bytes of pages written into the waiting memory so far.</summary>
     public long Bytes { get; private set; }
 
+    /// <summary>Bytes of pages of the image that the waiting memory holds.</summary>
+    public long Held => _targets.Values.Sum(target => Interlocked.Read(ref target.HeldPages)) * Page.Size;
+
     /// <summary>Brings the RAMBlocks to what the published image holds, page by page by its checksums.</summary>
     /// <param name="image">The image's structure.</param>
     /// <param name="imageId">The id of its manifest.</param>
@@ -225,7 +228,7 @@ internal sealed class Preload : IDisposable
             {
                 target.Memory.Write((run.First + from) * Page.Size, chunk[(from * Page.Size)..(i * Page.Size)]);
                 for (var page = run.First + from; page < run.First + i; page++)
-                    target.Held[page] = isZero ? JournalEntry.None : entryOf(page);
+                    target.Set(page, isZero ? JournalEntry.None : entryOf(page));
                 Bytes += (i - from) * Page.Size;
             }
             else
@@ -243,7 +246,15 @@ internal sealed class Preload : IDisposable
     {
         public WaitingMemory Memory => memory;
 
-        public PageHashes Held { get; } = new(memory.Length / Page.Size);
+        private PageHashes Held { get; } = new(memory.Length / Page.Size);
+
+        public long HeldPages;
+
+        public void Set(long page, UInt128 entry)
+        {
+            Interlocked.Add(ref HeldPages, (entry != JournalEntry.None ? 1 : 0) - (Held[page] != JournalEntry.None ? 1 : 0));
+            Held[page] = entry;
+        }
 
         public bool Differs(long page, UInt128 entry) =>
             entry == JournalEntry.Zero ? Held[page] != JournalEntry.None : entry != JournalEntry.None && Held[page] != entry;

@@ -193,15 +193,16 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
     /// host; called off, with the guest running on, when the guest would stand still for too long.
     /// </summary>
     /// <param name="budget">How long it may; <see cref="Timeout.InfiniteTimeSpan"/> for as long as it takes.</param>
+    /// <param name="isHeld">Whether the stop of a streamed guest is held back until <see cref="Hold"/> says otherwise.</param>
     /// <param name="cancellationToken">Ends it.</param>
     /// <exception cref="GuestException">Downtime: it was called off. Else the guest does not obey, or its RAMBlocks changed.</exception>
     /// <exception cref="ImageException">The storage failed.</exception>
-    public async Task SwitchOverAsync(TimeSpan budget, CancellationToken cancellationToken)
+    public async Task SwitchOverAsync(TimeSpan budget, bool isHeld, CancellationToken cancellationToken)
     {
         var guest = Opened(_guest);
         if (!IsPublished)
         {
-            using var switchOver = new SwitchOver(_image, guest, plan, stops, time) { Budget = budget };
+            using var switchOver = new SwitchOver(_image, guest, plan, stops, time) { Budget = budget, IsHeld = isHeld };
             _switchOver = switchOver;
             try
             {
@@ -222,6 +223,9 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
     /// <summary>Changes the budget of the switch-over under way, if there is one.</summary>
     /// <exception cref="GuestException">QEMU did not take it.</exception>
     public Task SetBudgetAsync(TimeSpan budget) => _switchOver is { } switchOver ? switchOver.SetBudgetAsync(budget) : Task.CompletedTask;
+
+    /// <summary>Holds the stop of a streamed guest back, or no longer.</summary>
+    public void Hold(bool isHeld) => _switchOver?.Hold(isHeld);
 
     /// <summary>How a live save by stream goes on; null when nothing is known of it, or the guest stands still.</summary>
     public Task<LiveSample?> SampleAsync() => _switchOver is { } switchOver ? switchOver.SampleAsync() : Task.FromResult<LiveSample?>(null);

@@ -22,6 +22,9 @@ internal sealed class StreamFeed(ImageSession session, IReadOnlyList<BlockEngine
 
     private const long LeastOfAll = 1L << 20;
 
+    /// <summary>What QEMU keeps of its first pass while it is held: more than it would stop the guest for.</summary>
+    private const long KeptWhileHeld = 32L << 20;
+
     /// <summary>What may wait at most, however fast the storage is.</summary>
     private const long MostBacklog = 512L << 20;
 
@@ -33,9 +36,17 @@ internal sealed class StreamFeed(ImageSession session, IReadOnlyList<BlockEngine
     private long _sampledAt;
     private long _sampledBytes;
     private double _fastest;
+    private bool _isHeld;
 
     /// <summary>How long the guest may stand still in the end.</summary>
     public TimeSpan Budget { get; set; }
+
+    /// <summary>Whether the end of QEMU's first pass is held back, and with it the guest's stop: the target of a move has not caught up yet.</summary>
+    public bool IsHeld
+    {
+        get => Volatile.Read(ref _isHeld);
+        set => Volatile.Write(ref _isHeld, value);
+    }
 
     /// <summary>The most bytes per second that the storage has shown to take.</summary>
     public double Fastest => Volatile.Read(ref _fastest);
@@ -83,7 +94,7 @@ internal sealed class StreamFeed(ImageSession session, IReadOnlyList<BlockEngine
     private void HoldBack()
     {
         Measure();
-        while (Backlog > _limit)
+        while (Backlog > _limit || (IsHeld && engines.Sum(engine => engine.Awaited) <= KeptWhileHeld))
         {
             foreach (var engine in engines)
                 engine.EndAnnouncements();

@@ -30,6 +30,9 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
     /// <summary>What the guest has stood still for.</summary>
     public IReadOnlyList<(string Name, TimeSpan Time)> Parts => _parts.All;
 
+    /// <summary>Whether the guest's stop is held back for the target of a move.</summary>
+    public bool IsHeld { get; set; }
+
     /// <summary>Does it once.</summary>
     /// <param name="gate">Held while QEMU is asked.</param>
     /// <param name="cancellationToken">Ends it; its caller gives the guest its run state back.</param>
@@ -80,6 +83,14 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
             feed.Budget = Allowed;
             await guest.SetStreamLimitsAsync(Limits, CancellationToken.None);
         }
+    }
+
+    /// <summary>Holds the guest's stop back, or no longer.</summary>
+    public void Hold(bool isHeld)
+    {
+        IsHeld = isHeld;
+        if (_feed is { } feed)
+            feed.IsHeld = isHeld;
     }
 
     /// <summary>How the stream goes on; null while the guest stands still, or there is none.</summary>
@@ -148,7 +159,7 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
     {
         foreach (var engine in image.Engines)
             engine.BeginFeed();
-        _feed = new StreamFeed(Session, image.Engines, plan.Options.BandwidthLimit, time) { Budget = Allowed };
+        _feed = new StreamFeed(Session, image.Engines, plan.Options.BandwidthLimit, time) { Budget = Allowed, IsHeld = IsHeld };
         var devices = await guest.StreamAsync(_feed, Limits, Session.Image.Identity, Stopped, cancellationToken);
         _parts.End("stream");
         foreach (var engine in image.Engines)
