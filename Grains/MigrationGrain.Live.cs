@@ -156,13 +156,9 @@ internal sealed partial class MigrationGrain
 
     private async Task SwitchOverAsync()
     {
-        var blocks = await AllBlocksAsync(block => block.GetStatus());
-        if (blocks.FirstOrDefault(block => block.Activity == BlockActivity.Failed) is { } failed)
-        {
-            await FailAsync(failed.Reason, $"RAMBlock {failed.Name}: {failed.Error}");
+        await BlocksAreAsync(BlockActivity.Clean, block => block.GetStatus());
+        if (State.Step != MigrationStep.SwitchOver)
             return;
-        }
-
         var reply = await Writer.SwitchOver(HostCommand(State.Iteration) with { Budget = State.Budget, Holds = IsMove && IsStream && !_isCaughtUp });
         if (reply is { Step: HostStep.Failed, Reason: FailureReason.NotConverging })
         {

@@ -9,11 +9,9 @@ namespace DistMigrate.Guests;
 /// </summary>
 internal sealed class LiveStream(QmpClient qmp, TimeProvider time)
 {
-    private const string AutoConverge = "auto-converge";
-
     /// <summary>QEMU's settings of such a stream.</summary>
     public static MigrationSettings Settings(QmpClient qmp, StreamLimits limits) => new(
-        qmp, limits.Throttles ? [AutoConverge] : [], new JsonObject
+        qmp, [], new JsonObject
         {
             // The reader holds QEMU back, not a limit.
             ["max-bandwidth"] = 0,
@@ -32,7 +30,7 @@ internal sealed class LiveStream(QmpClient qmp, TimeProvider time)
         using var stops = qmp.Subscribe();
         var settings = Settings(qmp, limits);
         var before = await settings.TryApplyAsync(cancellationToken)
-            ?? throw new GuestException(GuestFault.Unsupported, $"This QEMU cannot throttle its guest ({AutoConverge}). Choose another policy.");
+            ?? throw new InvalidOperationException("No capability was asked for, so none can be missing.");
         DeviceSections sections;
         try
         {
@@ -67,8 +65,7 @@ internal sealed class LiveStream(QmpClient qmp, TimeProvider time)
             return null;
         return new StreamProgress(
             (int)ram.RequiredNumber("dirty-sync-count"), ram.RequiredNumber("remaining"),
-            (double)ram.RequiredNumber("dirty-pages-rate") * ram.RequiredNumber("page-size"),
-            reply.TryGetProperty("cpu-throttle-percentage", out var throttle) ? throttle.GetInt32() / 100.0 : 0);
+            (double)ram.RequiredNumber("dirty-pages-rate") * ram.RequiredNumber("page-size"));
     }
 
     /// <summary>Changes the expected rest at which QEMU stops the guest.</summary>

@@ -2,8 +2,7 @@ namespace DistMigrate.Guests;
 
 /// <summary>What QEMU is told about a live stream.</summary>
 /// <param name="Downtime">QEMU stops the guest once it expects to send the rest within this time, by the speed at which it is read.</param>
-/// <param name="Throttles">Whether QEMU slows the guest's CPUs down while it dirties more than is sent (auto-converge).</param>
-public sealed record StreamLimits(TimeSpan Downtime, bool Throttles)
+public sealed record StreamLimits(TimeSpan Downtime)
 {
     /// <summary>The longest that QEMU takes.</summary>
     public static TimeSpan Longest { get; } = TimeSpan.FromSeconds(2000);

@@ -4,5 +4,4 @@ namespace DistMigrate.Guests;
 /// <param name="Iteration">Its dirty-sync-count: how often it has synchronised its dirty log.</param>
 /// <param name="Remaining">Bytes of pages that it has not sent yet.</param>
 /// <param name="DirtyBytesPerSecond">How fast the guest dirties memory.</param>
-/// <param name="Throttle">How much of the time the guest's CPUs are held, 0 to 1.</param>
-public sealed record StreamProgress(int Iteration, long Remaining, double DirtyBytesPerSecond, double Throttle);
+public sealed record StreamProgress(int Iteration, long Remaining, double DirtyBytesPerSecond);

@@ -26,7 +26,6 @@ public sealed class PrecopyPagesTests
         },
         iter: 300);
 
-    /// <summary>Half a million mutations take a minute; ./test does a seeded part of them.</summary>
     [Fact]
     public void A_stream_with_garbage_ends_in_a_clear_error_or_is_read_and_nothing_beside_its_pages_is_told()
     {
