@@ -59,6 +59,7 @@ internal sealed class SiloSettings
         StateFolder = stateFolder,
         RuntimeFolder = RuntimeFolder.Path,
         StorageRoots = Storage.Roots.Length > 0 ? Storage.Roots : StorageSettings.DefaultRoots(),
+        AreStorageRootsChosen = Storage.Roots.Length > 0,
         Guests = Guests,
         GuestFolder = GuestFolder,
         LaunchProgram = Launch.Program,
