@@ -8,6 +8,15 @@ if (!SiloArguments.TryParse(args, out var arguments, out var error))
     return error == SiloArguments.Help ? 0 : 2;
 }
 
+switch (arguments.Task)
+{
+    case SiloTask.DescribeSettings:
+        Console.Write(SettingsReference.ToMarkdown());
+        return 0;
+    case SiloTask.CheckSettings:
+        return CheckSettings(arguments);
+}
+
 if (arguments.Background)
     BackgroundProcess.Detach(arguments.StateFolder);
 using var hostLock = SiloLock.TryTake(arguments.StateFolder);
@@ -23,6 +32,10 @@ try
     await silo.RunAsync(hostLock);
     return 0;
 }
+catch (SettingsException e)
+{
+    return RefuseSettings(e);
+}
 catch (Exception e) when (e is RedisException or OrleansException)
 {
     Console.Error.WriteLine($"error: the silo could not join its cluster: {e.Message} Look whether Redis runs at Cluster:ConnectionString and takes its password.");
@@ -32,4 +45,24 @@ catch (Exception e) when (e is ErrnoException or InvalidOperationException or IO
 {
     Console.Error.WriteLine($"error: the silo could not run: {e.Message}");
     return 1;
+}
+
+static int CheckSettings(SiloArguments arguments)
+{
+    try
+    {
+        SettingsReader.Load(arguments.ConfigFile, Environment.GetEnvironmentVariables());
+        return 0;
+    }
+    catch (SettingsException e)
+    {
+        return RefuseSettings(e);
+    }
+}
+
+// 2 as for a command line that makes no sense: the service is not started again with it.
+static int RefuseSettings(SettingsException e)
+{
+    Console.Error.WriteLine($"error: {e.Message}");
+    return 2;
 }

@@ -36,16 +36,12 @@ internal sealed partial class SiloApplication : IAsyncDisposable
     /// <summary>Puts it together.</summary>
     /// <param name="arguments">The command line.</param>
     /// <param name="replace">Replaces services, for a silo whose guests are not real; the product's own has none.</param>
-    /// <exception cref="InvalidOperationException">The configuration makes no sense.</exception>
+    /// <exception cref="SettingsException">The settings cannot be used.</exception>
     public static SiloApplication Build(SiloArguments arguments, Action<IServiceCollection>? replace = null)
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = arguments.StateFolder });
         builder.Configuration.Sources.Clear();
-        if (arguments.ConfigFile is not null)
-            builder.Configuration.AddJsonFile(arguments.ConfigFile, optional: false);
-        builder.Configuration.AddInMemoryCollection(SiloEnvironment.Settings(Environment.GetEnvironmentVariables()));
-        var settings = builder.Configuration.Get<SiloSettings>() ?? new SiloSettings();
-        settings.Check();
+        var settings = SettingsReader.Load(arguments.ConfigFile, Environment.GetEnvironmentVariables());
 
         var address = IPAddress.Parse(settings.Address);
         var endpoint = new EndpointFile(
