@@ -1,3 +1,4 @@
+using DistMigrate.Grains.Metrics;
 using DistMigrate.Posix;
 using DistMigrate.Silo;
 using StackExchange.Redis;
@@ -12,6 +13,9 @@ switch (arguments.Task)
 {
     case SiloTask.DescribeSettings:
         Console.Write(SettingsReference.ToMarkdown());
+        return 0;
+    case SiloTask.DescribeMetrics:
+        Console.WriteLine(MetricDocument.ToMarkdown());
         return 0;
     case SiloTask.CheckSettings:
         return CheckSettings(arguments);

@@ -12,7 +12,7 @@ internal sealed record SiloArguments(string StateFolder, bool Background, string
     public const string Help = """
         distmigrate-silo [--state FOLDER] [--config FILE] [--background]
         distmigrate-silo --check-settings [--config FILE]
-        distmigrate-silo --describe-settings
+        distmigrate-silo --describe-settings | --describe-metrics
 
           --state FOLDER   grain state, stop records, lock and endpoint file
                            (default: $DISTMIGRATE_STATE, else $XDG_STATE_HOME/distmigrate, else ~/.local/state/distmigrate)
@@ -21,6 +21,7 @@ internal sealed record SiloArguments(string StateFolder, bool Background, string
 
           --check-settings      say what is wrong with the configuration and the environment, and end: 0 nothing, 2 something
           --describe-settings   print every setting with its default and meaning, as a table of Markdown
+          --describe-metrics    print every metric with its labels and meaning, as tables of Markdown
 
         Every setting can also be given by the environment, such as DISTMIGRATE_Storage__Roots__0=/srv/images.
         """;
@@ -44,6 +45,9 @@ internal sealed record SiloArguments(string StateFolder, bool Background, string
                     break;
                 case "--describe-settings":
                     parsed = parsed with { Task = SiloTask.DescribeSettings };
+                    break;
+                case "--describe-metrics":
+                    parsed = parsed with { Task = SiloTask.DescribeMetrics };
                     break;
                 case "--state" when i + 1 < args.Length:
                     parsed = parsed with { StateFolder = Path.GetFullPath(args[++i]) };

@@ -11,4 +11,7 @@ internal enum SiloTask
 
     /// <summary>To print the reference of all settings.</summary>
     DescribeSettings,
+
+    /// <summary>To print the reference of all metrics.</summary>
+    DescribeMetrics,
 }

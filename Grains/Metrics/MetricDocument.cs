@@ -2,7 +2,7 @@ using System.Text;
 
 namespace DistMigrate.Grains.Metrics;
 
-/// <summary>docs/metrics.md, as the catalog has it.</summary>
+/// <summary>The tables of docs/metrics.md, as the catalog has them.</summary>
 internal static class MetricDocument
 {
     private static readonly (string Title, string Text, MetricDefinition First)[] Chapters =
@@ -20,25 +20,15 @@ internal static class MetricDocument
         ("Storage", "Of what this silo asks of its storage, and sees of it. `storage` is a configured storage root.", MetricCatalog.Writes),
     ];
 
-    /// <summary>The page as Markdown.</summary>
-    public static string Markdown()
+    /// <summary>The tables.</summary>
+    public static string ToMarkdown()
     {
-        var page = new StringBuilder("""
-            # Metrics
-
-            `GET /metrics` on the address in `silo.json` (`HttpAddress`, `HttpPort`) tells them in Prometheus' text format. No scrape waits for a grain,
-            for storage or for a guest. [Alerts](runbooks/README.md) and dashboards stand on them; see [operations](operations.md#metrics).
-            This page is made from the code by `eng/update-docs`.
-
-            A counter begins at 0 with each label that it can have, so that `increase()` sees the first event. Names that begin with `orleans_` are
-            Orleans' own, those with `dotnet_` the runtime's. Each series also bears `otel_scope_name`, the meter it is from.
-
-            """);
+        var page = new StringBuilder();
         foreach (var metric in MetricCatalog.All)
         {
             if (Array.Find(Chapters, chapter => chapter.First == metric) is { First: not null } begun)
             {
-                page.Append("\n## ").Append(begun.Title).Append("\n\n").Append(begun.Text).Append('\n');
+                page.Append(page.Length == 0 ? "## " : "\n## ").Append(begun.Title).Append("\n\n").Append(begun.Text).Append('\n');
                 page.Append("\n| Metric | Kind | Labels | Meaning |\n|---|---|---|---|\n");
             }
 
@@ -60,6 +50,6 @@ internal static class MetricDocument
             """);
         foreach (var (label, values) in MetricNames.Lists)
             page.Append("| ").Append(label).Append(" | ").AppendJoin(", ", values.Select(value => $"`{value}`")).Append(" |\n");
-        return page.ToString();
+        return page.ToString().TrimEnd('\n');
     }
 }

@@ -21,6 +21,9 @@ internal sealed class MigrationMetrics : IDisposable
     private readonly TimeProvider _time;
     private readonly Lock _gate = new();
     private readonly Dictionary<string, ShownMigration> _shown = [];
+
+    // Those of them that have ended, the oldest first.
+    private readonly Queue<(string Id, long At)> _over = [];
     private readonly Meter _totals = new(MeterName);
     private readonly RenewingMeter _guests;
     private readonly RenewingMeter _infos;
@@ -76,8 +79,9 @@ internal sealed class MigrationMetrics : IDisposable
                 _shown[sample.Spec.Id] = shown = new ShownMigration(_time);
             before = shown.Sample;
             shown.Take(sample);
-            if (sample.Ended is not null)
-                Forget();
+            if (sample.Ended is not null && before?.Ended is null)
+                _over.Enqueue((sample.Spec.Id, _time.GetTimestamp()));
+            Forget();
         }
 
         if (before is not null && before.Phase != sample.Phase && !before.Phase.IsEnd())
@@ -89,7 +93,7 @@ internal sealed class MigrationMetrics : IDisposable
     {
         lock (_gate)
         {
-            if (_shown.TryGetValue(migration, out var shown) && shown.EndedAt == 0)
+            if (_shown.TryGetValue(migration, out var shown) && shown.Sample!.Ended is null)
                 _shown.Remove(migration);
         }
     }
@@ -199,7 +203,7 @@ internal sealed class MigrationMetrics : IDisposable
         lock (_gate)
         {
             var counts = OpenPhases.ToDictionary(phase => phase, _ => 0L);
-            foreach (var shown in _shown.Values.Where(shown => shown.EndedAt == 0))
+            foreach (var shown in _shown.Values.Where(shown => shown.Sample!.Ended is null))
                 counts[shown.Sample!.Phase]++;
             return [.. counts.Select(count => new Measurement<long>(count.Value, new KeyValuePair<string, object?>("phase", count.Key.ToName())))];
         }
@@ -207,12 +211,8 @@ internal sealed class MigrationMetrics : IDisposable
 
     private void Forget()
     {
-        var ended = _shown.Where(pair => pair.Value.EndedAt != 0).OrderByDescending(pair => pair.Value.EndedAt).ToList();
-        for (var i = 0; i < ended.Count; i++)
-        {
-            if (i >= MostEnded || _time.GetElapsedTime(ended[i].Value.EndedAt) > Retention)
-                _shown.Remove(ended[i].Key);
-        }
+        while (_over.TryPeek(out var oldest) && (_over.Count > MostEnded || _time.GetElapsedTime(oldest.At) > Retention))
+            _shown.Remove(_over.Dequeue().Id);
     }
 
     private static double? UnixTime(DateTimeOffset? at) => at?.ToUnixTimeMilliseconds() / 1000.0;

@@ -15,15 +15,10 @@ internal sealed class ShownMigration(TimeProvider time)
     /// <summary>The latest sample.</summary>
     public MigrationSample? Sample { get; private set; }
 
-    /// <summary>When it ended here; 0 while it runs.</summary>
-    public long EndedAt { get; private set; }
-
     /// <summary>Takes a sample.</summary>
     public void Take(MigrationSample sample)
     {
         Sample = sample;
-        if (sample.Ended is not null && EndedAt == 0)
-            EndedAt = time.GetTimestamp();
         var now = time.GetTimestamp();
         if (_points.Count == 0 || time.GetElapsedTime(_last.Time, now) >= Pace)
         {
