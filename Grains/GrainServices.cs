@@ -16,6 +16,9 @@ public static class GrainServices
     public static IReadOnlyList<string> Meters { get; } =
         [MigrationMetrics.MeterName, BlockMetrics.MeterName, StorageMetrics.MeterName, HostMetrics.MeterName];
 
+    /// <summary>The source of traces that a telemetry pipeline subscribes to.</summary>
+    public static string TraceSource => Tracing.Traces.SourceName;
+
     /// <summary>Adds them. The silo gives a storage provider named <see cref="StorageNames.Migrations"/> and <see cref="HostOptions"/>.</summary>
     /// <param name="silo">The silo.</param>
     /// <param name="host">The host's name, published as the silo's metadata.</param>

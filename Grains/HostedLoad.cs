@@ -1,5 +1,6 @@
 using System.Text.Json;
 using DistMigrate.Contracts;
+using DistMigrate.Grains.Tracing;
 using DistMigrate.Guests;
 using DistMigrate.Transfer;
 using Microsoft.Extensions.Logging;
@@ -7,7 +8,7 @@ using Microsoft.Extensions.Logging;
 namespace DistMigrate.Grains;
 
 /// <summary>A load of an image as the silo holds it. Its steps run once for each attempt number.</summary>
-internal sealed class HostedLoad(string guest, LoadAttempt attempt, HostOptions options, TimeProvider time, ILogger logger) : IAsyncDisposable
+internal sealed class HostedLoad(MigrationSpec spec, LoadAttempt attempt, HostOptions options, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
     /// <summary>How long an abort waits for a step under way.</summary>
     private static readonly TimeSpan StuckLimit = TimeSpan.FromSeconds(5);
@@ -15,8 +16,7 @@ internal sealed class HostedLoad(string guest, LoadAttempt attempt, HostOptions 
     private StepRunner _steps = new(time, logger);
     private int? _aborted;
 
-    /// <summary>The guest's name.</summary>
-    public string Guest { get; } = guest;
+    public MigrationSpec Spec { get; } = spec;
 
     public LoadAttempt Attempt { get; } = attempt;
 
@@ -78,6 +78,7 @@ internal sealed class HostedLoad(string guest, LoadAttempt attempt, HostOptions 
 
     private async Task<HostReply> StepAsync(HostCommand command, string step, Func<CancellationToken, Task> work)
     {
+        using var scope = LogScopes.Of(logger, Spec);
         var (state, failure) = await _steps.RunAsync($"{step} {command.Attempt}", work, command.Slice);
         return Reply(state, failure);
     }

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
 using DistMigrate.Contracts;
+using DistMigrate.Grains.Tracing;
 using DistMigrate.Guests;
 using DistMigrate.Transfer;
 using Microsoft.Extensions.Hosting;
@@ -46,7 +47,7 @@ internal sealed partial class HostedMigrations(
     public bool TryFindGuest(string guest, out string state)
     {
         var states = _saves.Values.Where(save => save.Spec.Request.Guest == guest).Select(save => save.Attempt.GuestState)
-            .Concat(_loads.Values.Where(load => load.Guest == guest).Select(load => load.Attempt.GuestState)).ToList();
+            .Concat(_loads.Values.Where(load => load.Spec.Request.Guest == guest).Select(load => load.Attempt.GuestState)).ToList();
         state = states.Find(seen => seen.Length > 0) ?? "";
         return states.Count > 0;
     }
@@ -55,14 +56,15 @@ internal sealed partial class HostedMigrations(
     public HostedSave GetOrAddSave(MigrationSpec spec) => _saves.GetOrAdd(spec.Id, _ =>
     {
         Taken?.Invoke(spec.Request.Guest);
-        return new HostedSave(spec, new SaveAttempt(PlanSave(spec), Stops, _options.RuntimeFolder, connect, time, observer), time, logger);
+        var trace = new SaveTrace(spec, observer);
+        return new HostedSave(spec, new SaveAttempt(PlanSave(spec), Stops, _options.RuntimeFolder, connect, time, trace), trace, time, logger);
     });
 
     /// <summary>The restore of a spec, set up at the first call.</summary>
     public HostedLoad GetOrAddLoad(MigrationSpec spec) => _loads.GetOrAdd(spec.Id, _ =>
     {
         Taken?.Invoke(spec.Request.Guest);
-        return new HostedLoad(spec.Request.Guest, NewLoad(spec), _options, time, logger);
+        return new HostedLoad(spec, NewLoad(spec), _options, time, logger);
     });
 
     /// <summary>A load of a spec that nobody asks for any longer.</summary>

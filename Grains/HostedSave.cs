@@ -1,5 +1,6 @@
 using System.Text.Json;
 using DistMigrate.Contracts;
+using DistMigrate.Grains.Tracing;
 using DistMigrate.Guests;
 using DistMigrate.Transfer;
 using Microsoft.Extensions.Logging;
@@ -7,7 +8,8 @@ using Microsoft.Extensions.Logging;
 namespace DistMigrate.Grains;
 
 /// <summary>A save as the silo holds it: its attempt, whose engines and threads outlive any activation of its grains.</summary>
-internal sealed partial class HostedSave(MigrationSpec spec, SaveAttempt attempt, TimeProvider time, ILogger logger) : IAsyncDisposable
+internal sealed partial class HostedSave(MigrationSpec spec, SaveAttempt attempt, SaveTrace trace, TimeProvider time, ILogger logger)
+    : IAsyncDisposable
 {
     /// <summary>How long an abort waits for a step that hangs in storage.</summary>
     private static readonly TimeSpan StuckLimit = TimeSpan.FromSeconds(5);
@@ -30,6 +32,8 @@ internal sealed partial class HostedSave(MigrationSpec spec, SaveAttempt attempt
     /// <summary>Runs a step and tells how far it and the whole save are.</summary>
     public async Task<HostReply> RunAsync(string step, Func<CancellationToken, Task> work, TimeSpan slice)
     {
+        trace.Begin();
+        using var scope = LogScopes.Of(logger, Spec);
         var (state, failure) = await Steps.RunAsync(step, work, slice);
         return Reply(state, failure);
     }
@@ -169,5 +173,6 @@ internal sealed partial class HostedSave(MigrationSpec spec, SaveAttempt attempt
         await Steps.CancelAsync(except: null, TimeSpan.Zero);
         await Attempt.DisposeAsync();
         Steps.Dispose();
+        trace.Dispose();
     }
 }

@@ -1,5 +1,6 @@
 using DistMigrate.Contracts;
 using DistMigrate.Grains.Metrics;
+using DistMigrate.Grains.Tracing;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Orleans.Storage;
@@ -33,6 +34,8 @@ internal sealed partial class MigrationGrain(
     /// <summary>The longest that a watcher may wait in one call.</summary>
     private static readonly TimeSpan WatchLimit = TimeSpan.FromSeconds(5);
 
+    private readonly MigrationTrace _trace = new();
+
     private IGrainTimer? _timer;
     private bool _tookOver;
     private bool _isRemembered = true;
@@ -63,14 +66,19 @@ internal sealed partial class MigrationGrain(
         _revision = time.GetUtcNow().UtcTicks;
         if (State.Step is not (MigrationStep.None or MigrationStep.Queued or MigrationStep.Ended) && !IsLeftToOperator)
             Run();
-        if (State.Spec is not null && State.Step != MigrationStep.Ended)
+        if (State.Spec is { } spec && State.Step != MigrationStep.Ended)
+        {
+            State.Trace = _trace.Begin(spec, State.Trace);
             Changed();
+        }
+
         return Task.CompletedTask;
     }
 
     public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {
         metrics.Leave(this.GetPrimaryKeyString());
+        _trace.Leave();
         return Task.CompletedTask;
     }
 
@@ -84,6 +92,7 @@ internal sealed partial class MigrationGrain(
         }
 
         State.Spec = spec;
+        State.Trace = _trace.Begin(spec, State.Trace);
         State.Step = MigrationStep.Queued;
         State.PhaseSince = time.GetUtcNow();
         State.Phase = MigrationPhase.Queued;
@@ -231,6 +240,8 @@ internal sealed partial class MigrationGrain(
     /// <summary>While grain storage takes nothing, no step is done: what was decided last has to be remembered first. The host works on.</summary>
     private async Task TickAsync(CancellationToken cancellationToken)
     {
+        _trace.Send();
+        using var scope = LogScopes.Of(logger, Spec);
         try
         {
             if (!_isRemembered)
@@ -373,8 +384,11 @@ internal sealed partial class MigrationGrain(
         var changed = _changed;
         _changed = NewSignal();
         changed.TrySetResult();
-        if (State.Spec is not null)
-            metrics.Show(Sample());
+        if (State.Spec is null)
+            return;
+        var sample = Sample();
+        metrics.Show(sample);
+        _trace.Show(sample, State.Message);
     }
 
     private MigrationSample Sample() => new(

@@ -1,5 +1,6 @@
 using DistMigrate.Contracts;
 using DistMigrate.Grains.Placement;
+using DistMigrate.Grains.Tracing;
 using DistMigrate.Guests;
 using DistMigrate.Transfer;
 using Microsoft.Extensions.Logging;
@@ -17,7 +18,7 @@ internal sealed partial class RamBlockGrain(HostedMigrations migrations, TimePro
     public Task<BlockStatus> Setup(BlockCommand command)
     {
         var save = Obeyed(command);
-        return Task.FromResult(StatusOf(Block(save)));
+        return Task.FromResult(StatusOf(save, Block(save)));
     }
 
     public async Task<BlockStatus> Iterate(BlockCommand command)
@@ -26,7 +27,7 @@ internal sealed partial class RamBlockGrain(HostedMigrations migrations, TimePro
         var block = Block(save);
         save.Attempt.Iterate(block, command.Iteration);
         await Task.WhenAny(block.Settled, Task.Delay(command.Slice, time));
-        return StatusOf(block);
+        return StatusOf(save, block);
     }
 
     public Task<BlockStatus> SyncDirty(BlockCommand command) =>
@@ -43,11 +44,11 @@ internal sealed partial class RamBlockGrain(HostedMigrations migrations, TimePro
         if (save.Attempt.FindBlock(Name) is not { } block)
             return Task.FromResult(Idle());
         block.Cancel();
-        return Task.FromResult(StatusOf(block));
+        return Task.FromResult(StatusOf(save, block));
     }
 
     public Task<BlockStatus> GetStatus() => Task.FromResult(
-        _migration is not null && migrations.FindSave(_migration)?.Attempt.FindBlock(Name) is { } block ? StatusOf(block) : Idle());
+        _migration is not null && migrations.FindSave(_migration) is { } save && save.Attempt.FindBlock(Name) is { } block ? StatusOf(save, block) : Idle());
 
     /// <summary>Runs a step on the block; the status tells by its activity whether it is done, under way (syncing) or failed.</summary>
     private async Task<BlockStatus> RunAsync(BlockCommand command, string step, BlockActivity done, Func<HostedSave, BlockEngine, Task> work)
@@ -57,9 +58,9 @@ internal sealed partial class RamBlockGrain(HostedMigrations migrations, TimePro
         var (state, failure) = await save.Steps.RunAsync($"{step} {Name} {command.Iteration}", _ => work(save, block), command.Slice);
         return state switch
         {
-            HostStep.Done => StatusOf(block) with { Activity = done },
-            HostStep.Failed => StatusOf(block) with { Activity = BlockActivity.Failed, Reason = failure!.Reason, Error = failure.Message },
-            _ => StatusOf(block) with { Activity = BlockActivity.Syncing },
+            HostStep.Done => StatusOf(save, block) with { Activity = done },
+            HostStep.Failed => StatusOf(save, block) with { Activity = BlockActivity.Failed, Reason = failure!.Reason, Error = failure.Message },
+            _ => StatusOf(save, block) with { Activity = BlockActivity.Syncing },
         };
     }
 
@@ -78,12 +79,16 @@ internal sealed partial class RamBlockGrain(HostedMigrations migrations, TimePro
 
     private BlockStatus Idle() => new(Name, BlockActivity.Idle, 0, new PageCounts(0, 0, 0, 0, 0), 0, 0, 0, 0, 0, "", FailureReason.None, "", new WrittenPages(0, 0, 0), 0);
 
-    private BlockStatus StatusOf(BlockEngine block)
+    private BlockStatus StatusOf(HostedSave save, BlockEngine block)
     {
         var now = block.Snapshot();
         var failure = now.Error is null ? null : FailureTranslation.Translate(now.Error);
         if (failure is not null)
+        {
+            using var scope = LogScopes.Of(logger, save.Spec, block.Layout.Name);
             LogFailed(logger, block.Layout.Name, failure.Reason, now.Error!);
+        }
+
         return new BlockStatus(
             block.Layout.Name, ActivityOf(now.State), block.Layout.UsedLength,
             new PageCounts(now.Dirty, now.InFlight, now.Written, now.Durable, now.Zero), now.Normal, now.Duplicate, now.WrittenBytes,

@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using DistMigrate.Contracts;
+using DistMigrate.Grains.Tracing;
 using Microsoft.Extensions.Logging;
 
 namespace DistMigrate.Grains;
@@ -21,7 +23,10 @@ internal sealed partial class StepRunner(TimeProvider time, ILogger logger) : ID
         lock (_gate)
         {
             if (!_steps.TryGetValue(step, out task!))
-                _steps[step] = task = Task.Run(() => work(_cancel.Token));
+            {
+                var parent = Traces.Parent;
+                _steps[step] = task = Task.Run(() => TraceAsync(step, parent, work));
+            }
         }
 
         await Task.WhenAny(task, Task.Delay(slice, time));
@@ -48,6 +53,21 @@ internal sealed partial class StepRunner(TimeProvider time, ILogger logger) : ID
     }
 
     public void Dispose() => _cancel.Dispose();
+
+    private async Task TraceAsync(string step, string? parent, Func<CancellationToken, Task> work)
+    {
+        using var span = parent is null ? null : Traces.Start($"step {step.Split(' ')[0].ToLowerInvariant()}", parent);
+        span?.SetTag("distmigrate.step", step);
+        try
+        {
+            await work(_cancel.Token);
+        }
+        catch (Exception e)
+        {
+            span?.SetStatus(ActivityStatusCode.Error, e.Message);
+            throw;
+        }
+    }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Step {Step} failed: {Reason}")]
     private static partial void LogFailed(ILogger logger, string step, FailureReason reason, Exception error);

@@ -40,7 +40,9 @@ internal sealed partial class SiloApplication : IAsyncDisposable
     public static SiloApplication Build(SiloArguments arguments, Action<IServiceCollection>? replace = null)
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = arguments.StateFolder });
+        // Nothing of the framework's own configuration; it takes a source to keep what is set below.
         builder.Configuration.Sources.Clear();
+        builder.Configuration.AddInMemoryCollection();
         var settings = SettingsReader.Load(arguments.ConfigFile, Environment.GetEnvironmentVariables());
 
         var address = IPAddress.Parse(settings.Address);
@@ -49,12 +51,12 @@ internal sealed partial class SiloApplication : IAsyncDisposable
             settings.Cluster.Provider == ClusterProvider.Local ? EndpointFile.NewClusterId() : settings.Cluster.Id, ServiceId,
             $"http://{new IPEndPoint(IPAddress.Parse(settings.HttpAddress), PortOr(settings.HttpPort))}", Version);
         builder.WebHost.UseUrls(endpoint.Http);
-        ConfigureLogging(builder.Logging);
+        ConfigureLogging(builder.Logging, settings);
         builder.Services.AddSingleton(Options.Create(settings.ToHostOptions(arguments.StateFolder)));
         builder.Services.AddSingleton<ClientActivity>();
         if (arguments.Background)
             builder.Services.AddHostedService(services => ActivatorUtilities.CreateInstance<IdleExit>(services, settings.IdleExit));
-        SiloTelemetry.Add(builder.Services);
+        SiloTelemetry.Add(builder.Services, settings);
         builder.UseOrleans(silo => ConfigureSilo(silo, arguments, settings, endpoint));
         replace?.Invoke(builder.Services);
 
@@ -96,17 +98,29 @@ internal sealed partial class SiloApplication : IAsyncDisposable
 
     public ValueTask DisposeAsync() => _application.DisposeAsync();
 
-    private static void ConfigureLogging(ILoggingBuilder logging)
+    private static void ConfigureLogging(ILoggingBuilder logging, SiloSettings settings)
     {
         logging.ClearProviders();
-        logging.AddSimpleConsole(console =>
+        logging.Configure(factory => factory.ActivityTrackingOptions = ActivityTrackingOptions.None);
+        if (settings.Log.Format == LogFormat.Json)
         {
-            console.SingleLine = true;
-            console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
-            console.UseUtcTimestamp = true;
-        });
+            logging.AddJsonConsole(console =>
+            {
+                console.IncludeScopes = true;
+                console.UseUtcTimestamp = true;
+                console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ";
+            });
+        }
+        else
+        {
+            // systemd.exec(5): set where standard output goes to the journal.
+            logging.AddConsole(console => console.FormatterName = SiloLogFormatter.FormatterName);
+            logging.AddConsoleFormatter<SiloLogFormatter, SiloLogOptions>(console =>
+                (console.Host, console.IsJournal) = (settings.Host, Environment.GetEnvironmentVariable("JOURNAL_STREAM") is { Length: > 0 }));
+        }
+
         logging.SetMinimumLevel(LogLevel.Warning);
-        logging.AddFilter("DistMigrate", LogLevel.Information);
+        logging.AddFilter("DistMigrate", settings.Log.Level);
 
         // Orleans tells each placement failure at Information through Polly, and as an error once more.
         logging.AddFilter("Polly", LogLevel.Error);

@@ -49,6 +49,12 @@ internal sealed class SiloSettings
     /// <summary>Limits of this host.</summary>
     public LimitSettings Limits { get; set; } = new();
 
+    /// <summary>Its log.</summary>
+    public LogSettings Log { get; set; } = new();
+
+    /// <summary>Where traces go.</summary>
+    public OtlpSettings Otlp { get; set; } = new();
+
     [Setting("when a silo in the background ends with nothing to do")]
     public TimeSpan IdleExit { get; set; } = TimeSpan.FromMinutes(10);
 
@@ -103,6 +109,7 @@ internal sealed class SiloSettings
         foreach (var (guest, definition) in Definitions)
             definition.Check(guest, faults);
         Limits.Check(faults);
+        Otlp.Check(faults);
         if (IdleExit <= TimeSpan.Zero)
             faults.Value(nameof(IdleExit), IdleExit, "it is longer than nothing, such as 00:10:00");
     }

@@ -1,19 +1,33 @@
 using DistMigrate.Grains;
 using DistMigrate.Grains.Metrics;
+using OpenTelemetry.Exporter;
 using OpenTelemetry.Metrics;
+using OpenTelemetry.Resources;
+using OpenTelemetry.Trace;
 
 namespace DistMigrate.Silo;
 
-/// <summary>What a silo tells of itself: its metrics, for Prometheus to scrape.</summary>
+/// <summary>What a silo tells of itself: its metrics, for Prometheus to scrape, and where an OTLP receiver is configured, its traces.</summary>
 internal static class SiloTelemetry
 {
     /// <summary>Instruments that are ever made, those that are made anew counted each time: one costs OpenTelemetry 8 bytes.</summary>
     private const int MostStreams = 100_000;
 
     /// <summary>Adds it to a silo's services.</summary>
-    public static void Add(IServiceCollection services)
+    public static void Add(IServiceCollection services, SiloSettings settings)
     {
-        services.AddOpenTelemetry().WithMetrics(metrics => metrics
+        var telemetry = services.AddOpenTelemetry();
+        telemetry.ConfigureResource(resource => resource.AddService("distmigrate", serviceVersion: SiloApplication.Version, serviceInstanceId: settings.Host));
+        if (settings.Otlp.Endpoint.Length > 0)
+        {
+            telemetry.WithTracing(traces => traces.AddSource(GrainServices.TraceSource).AddOtlpExporter(receiver =>
+            {
+                receiver.Endpoint = new Uri(settings.Otlp.Endpoint);
+                receiver.Protocol = settings.Otlp.Protocol == OtlpProtocol.Grpc ? OtlpExportProtocol.Grpc : OtlpExportProtocol.HttpProtobuf;
+            }));
+        }
+
+        telemetry.WithMetrics(metrics => metrics
             .AddMeter([.. GrainServices.Meters, SiloMetrics.MeterName, "Microsoft.Orleans"])
             .AddRuntimeInstrumentation()
             .SetMaxMetricStreams(MostStreams)

@@ -20,7 +20,7 @@ public sealed class SiloTelemetryTests
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
-        SiloTelemetry.Add(builder.Services);
+        SiloTelemetry.Add(builder.Services, new SiloSettings());
         await using var application = builder.Build();
         application.MapPrometheusScrapingEndpoint("/metrics");
         await application.StartAsync();
