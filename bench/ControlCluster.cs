@@ -31,6 +31,9 @@ internal sealed class ControlCluster : IAsyncDisposable
     {
     }
 
+    /// <summary>Where the metrics of the hosts are.</summary>
+    public IReadOnlyList<Uri> Metrics { get; private set; } = [];
+
     public IReadOnlyList<ControlHost> Hosts => _hosts;
 
     /// <summary>Time that Redis had of the processors; zero without one.</summary>
@@ -47,12 +50,13 @@ internal sealed class ControlCluster : IAsyncDisposable
     /// <param name="silos">How many hosts it has.</param>
     /// <param name="images">The storage root.</param>
     /// <param name="cancellationToken">Ends the waiting.</param>
-    public static async Task<ControlCluster> StartAsync(int silos, string images, CancellationToken cancellationToken)
+    /// <param name="places">Migrations that a host runs at the same time.</param>
+    public static async Task<ControlCluster> StartAsync(int silos, string images, CancellationToken cancellationToken, int places = PlacesPerHost)
     {
         var cluster = new ControlCluster();
         try
         {
-            await cluster.StartAllAsync(silos, images, cancellationToken);
+            await cluster.StartAllAsync(silos, images, places, cancellationToken);
             return cluster;
         }
         catch
@@ -93,13 +97,12 @@ internal sealed class ControlCluster : IAsyncDisposable
         _belongings.Dispose();
     }
 
-    private async Task StartAllAsync(int silos, string images, CancellationToken cancellationToken)
+    private async Task StartAllAsync(int silos, string images, int places, CancellationToken cancellationToken)
     {
         var settings = new Dictionary<string, string>
         {
             ["DISTMIGRATE_Storage__Roots__0"] = images,
-            ["DISTMIGRATE_Limits__MaxOutgoing"] = PlacesPerHost.ToString(CultureInfo.InvariantCulture),
-            ["DISTMIGRATE_Limits__MaxPerStorage"] = (silos * PlacesPerHost).ToString(CultureInfo.InvariantCulture),
+            ["DISTMIGRATE_Limits__MaxPerStorage"] = (silos * places).ToString(CultureInfo.InvariantCulture),
         };
         if (silos > 1)
         {
@@ -109,10 +112,11 @@ internal sealed class ControlCluster : IAsyncDisposable
         }
 
         for (var i = 0; i < silos; i++)
-            _hosts.Add(ControlHost.Start(_belongings, string.Create(CultureInfo.InvariantCulture, $"host-{i + 1}"), settings));
+            _hosts.Add(ControlHost.Start(_belongings, string.Create(CultureInfo.InvariantCulture, $"host-{i + 1}"), places, settings));
         var ready = await Task.WhenAll(_hosts.Select(host => host.WaitUntilReadyAsync(cancellationToken)));
         _gateways = [.. ready.Select(host => IPEndPoint.Parse(host.Gateway))];
         _clusterId = ready[0].ClusterId;
+        Metrics = [.. ready.Select(host => host.Metrics)];
     }
 
     /// <summary>A Redis as docs/cluster.md asks for it.</summary>

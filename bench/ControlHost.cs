@@ -35,11 +35,12 @@ internal sealed class ControlHost
     /// <summary>Starts it.</summary>
     /// <param name="belongings">Where its process and state folder are written down.</param>
     /// <param name="name">The host's name.</param>
+    /// <param name="places">Migrations that it runs at the same time.</param>
     /// <param name="settings">Its settings, by environment variable.</param>
-    public static ControlHost Start(Belongings belongings, string name, IReadOnlyDictionary<string, string> settings)
+    public static ControlHost Start(Belongings belongings, string name, int places, IReadOnlyDictionary<string, string> settings)
     {
         var state = belongings.MakeFolder(name);
-        var start = new ProcessStartInfo(Environment.ProcessPath!, [ControlSilo.Command, state])
+        var start = new ProcessStartInfo(Environment.ProcessPath!, [ControlSilo.Command, state, places.ToString(CultureInfo.InvariantCulture)])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
@@ -61,8 +62,8 @@ internal sealed class ControlHost
     }
 
     /// <summary>Waits until it takes clients.</summary>
-    /// <returns>Its gateway and its cluster's id.</returns>
-    public async Task<(string Gateway, string ClusterId)> WaitUntilReadyAsync(CancellationToken cancellationToken)
+    /// <returns>Its gateway, its cluster's id, and where its metrics are.</returns>
+    public async Task<(string Gateway, string ClusterId, Uri Metrics)> WaitUntilReadyAsync(CancellationToken cancellationToken)
     {
         await Wait.UntilAsync(
             () => _process.HasExited
@@ -71,7 +72,8 @@ internal sealed class ControlHost
             $"the silo of {Name} is ready",
             cancellationToken: cancellationToken);
         using var endpoint = JsonDocument.Parse(await File.ReadAllBytesAsync(_endpointFile, cancellationToken));
-        return (endpoint.RootElement.GetProperty("gateway").GetString()!, endpoint.RootElement.GetProperty("clusterId").GetString()!);
+        return (endpoint.RootElement.GetProperty("gateway").GetString()!, endpoint.RootElement.GetProperty("clusterId").GetString()!,
+            new Uri(endpoint.RootElement.GetProperty("http").GetString() + "/metrics"));
     }
 
     /// <summary>Lets it collect its garbage.</summary>

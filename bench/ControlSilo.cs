@@ -13,13 +13,13 @@ namespace DistMigrate.Bench;
 /// </summary>
 internal static class ControlSilo
 {
-    /// <summary>What the bench starts itself with for it, before the state folder.</summary>
+    /// <summary>What the bench starts itself with for it, before the state folder and the number of places.</summary>
     public const string Command = "control-silo";
 
     /// <summary>How the answer begins; two numbers follow, private and managed bytes.</summary>
     public const string Answer = "memory ";
 
-    public static async Task RunAsync(string stateFolder)
+    public static async Task RunAsync(string stateFolder, int places)
     {
         using var locks = SiloLock.TryTake(stateFolder) ?? throw new InvalidOperationException($"A silo runs with {stateFolder}.");
         await using var silo = SiloApplication.Build(new SiloArguments(stateFolder, Background: false, ConfigFile: null), services =>
@@ -27,7 +27,9 @@ internal static class ControlSilo
             services.AddSingleton<GuestConnector>(SyntheticGuest.ConnectAsync);
 
             // Each guest leaves a lock file, which is to go with the bench.
-            services.Select(service => service.ImplementationInstance).OfType<IOptions<HostOptions>>().Single().Value.RuntimeFolder = stateFolder;
+            var host = services.Select(service => service.ImplementationInstance).OfType<IOptions<HostOptions>>().Single().Value;
+            host.RuntimeFolder = stateFolder;
+            host.MaxOutgoing = places;
         });
         new Thread(AnswerAll) { IsBackground = true }.Start();
         await silo.RunAsync(locks);

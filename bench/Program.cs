@@ -1,8 +1,9 @@
+using System.Globalization;
 using DistMigrate.Bench;
 
-if (args is [ControlSilo.Command, var state])
+if (args is [ControlSilo.Command, var state, var places])
 {
-    await ControlSilo.RunAsync(state);
+    await ControlSilo.RunAsync(state, int.Parse(places, CultureInfo.InvariantCulture));
     return 0;
 }
 
@@ -40,6 +41,8 @@ try
         await FaultsBench.RunAsync(stop.Token);
     if (options.What == "control")
         await ControlBench.RunAsync(options, stop.Token);
+    if (options.What == "scrape")
+        await ScrapeBench.RunAsync(options, stop.Token);
     if (all || options.What == "micro")
         MicroBench.Run();
     return 0;

@@ -6,7 +6,7 @@ using DistMigrate.MappedRam;
 namespace DistMigrate.Bench;
 
 /// <summary>
-/// A guest without QEMU: eight RAMBlocks of four pages in this process, one of them zero, and no devices. Its monitor path is
+/// A guest without QEMU: eight or sixteen RAMBlocks of four pages in this process, one of them zero, and no devices. Its monitor path is
 /// <c>/KIND/NUMBER</c>: the kind says where a save of it comes to a stand, and the number which guest it is.
 /// </summary>
 internal sealed class SyntheticGuest : IGuest
@@ -20,6 +20,9 @@ internal sealed class SyntheticGuest : IGuest
     /// <summary>A guest that never gives its device state: its save stands there with all pages written.</summary>
     public const string Halting = "halting";
 
+    /// <summary>The same with twice as many RAMBlocks.</summary>
+    public const string Wide = "wide";
+
     public const int RamBlockCount = 8;
     private const int PagesPerBlock = 4;
     private const string Machine = "pc-q35-10.0";
@@ -29,17 +32,19 @@ internal sealed class SyntheticGuest : IGuest
 
     private static readonly SyntheticMemory Memory = new(PagesPerBlock * Page.Size, PagesPerBlock, page => page == PagesPerBlock - 1);
 
-    private static readonly RamBlock[] Blocks =
+    private static readonly RamBlock[] AllBlocks =
     [
-        .. Enumerable.Range(0, RamBlockCount).Select(i => new RamBlock($"ram{i}", Memory.Length, Memory.Length, Page.Size, (ulong)(i + 1) << 20, ReadOnly: false)),
+        .. Enumerable.Range(0, 2 * RamBlockCount).Select(i => new RamBlock($"ram{i}", Memory.Length, Memory.Length, Page.Size, (ulong)(i + 1) << 20, ReadOnly: false)),
     ];
 
     private readonly bool _isHalting;
+    private readonly RamBlock[] _blocks;
     private bool _isRunning = true;
 
-    private SyntheticGuest(bool isHalting, int number)
+    private SyntheticGuest(string kind, int number)
     {
-        _isHalting = isHalting;
+        _isHalting = kind is Halting or Wide;
+        _blocks = kind == Wide ? AllBlocks : AllBlocks[..RamBlockCount];
         Pid = FirstPid + number;
     }
 
@@ -58,7 +63,7 @@ internal sealed class SyntheticGuest : IGuest
         var parts = qmpPath.Split('/');
         if (parts[1] == Silent)
             await Task.Delay(Timeout.Infinite, cancellationToken);
-        return new SyntheticGuest(parts[1] == Halting, int.Parse(parts[2], CultureInfo.InvariantCulture));
+        return new SyntheticGuest(parts[1], int.Parse(parts[2], CultureInfo.InvariantCulture));
     }
 
     public void ThrowIfEnded()
@@ -75,7 +80,7 @@ internal sealed class SyntheticGuest : IGuest
 
     public Task<IReadOnlyList<RamBlock>> EnsureSavableAsync(CancellationToken cancellationToken) => QueryRamBlocksAsync(cancellationToken);
 
-    public Task<IReadOnlyList<RamBlock>> QueryRamBlocksAsync(CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<RamBlock>>(Blocks);
+    public Task<IReadOnlyList<RamBlock>> QueryRamBlocksAsync(CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<RamBlock>>(_blocks);
 
     public Task<string> QueryMachineAsync(CancellationToken cancellationToken) => Task.FromResult(Machine);
 

@@ -110,6 +110,31 @@ public sealed class ObservationTests(ProductUnderTest product) : IClassFixture<P
         Assert.Equal("cancelled", entry.GetProperty("phase").GetString());
     }
 
+    [RequiresQemuFact]
+    public async Task A_guest_of_the_host_is_seen_running_and_standing_still_while_nothing_else_uses_its_monitor()
+    {
+        await using var guest = await QemuProcess.StartAsync(Recipe);
+        await guest.WaitUntilReadyAsync();
+        await using var own = new ProductUnderTest { Settings = { ["DISTMIGRATE_Guests__seen"] = guest.QmpSocket } };
+        (await own.RunAsync("list")).ExpectOk();
+        await WaitForRunningAsync(1);
+        (await own.RunAsync("save", "seen", own.Image("seen.image"))).ExpectOk();
+        await WaitForRunningAsync(0);
+
+        Task WaitForRunningAsync(double value)
+        {
+            IReadOnlyList<PrometheusText> scrape = [];
+            return Wait.UntilAsync(
+                async () =>
+                {
+                    scrape = PrometheusText.Parse(await own.GetAsync("/metrics"));
+                    return Of(scrape, "distmigrate_guest_running") is [var seen] && seen.Is("guest", "seen") && seen.Value == value;
+                },
+                $"the guest is seen with {value}",
+                details: () => string.Join(", ", Of(scrape, "distmigrate_guest_running")) + own.SiloLog);
+        }
+    }
+
     private static List<PrometheusText> Of(IReadOnlyList<PrometheusText> scrape, string name) => [.. scrape.Where(sample => sample.Name == name)];
 
     private static double Sum(IReadOnlyList<PrometheusText> scrape, string name, string label, string value) =>
