@@ -25,6 +25,9 @@ public interface IGuest : IAsyncDisposable
     /// <inheritdoc cref="QemuGuest.QueryRunStateAsync"/>
     Task<GuestRunState> QueryRunStateAsync(CancellationToken cancellationToken);
 
+    /// <inheritdoc cref="QemuGuest.LogsEveryWriteAsync"/>
+    Task<bool> LogsEveryWriteAsync(CancellationToken cancellationToken);
+
     /// <inheritdoc cref="QemuGuest.StopAsync"/>
     Task<GuestRunState> StopAsync(CancellationToken cancellationToken);
 

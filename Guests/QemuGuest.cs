@@ -96,6 +96,15 @@ public sealed class QemuGuest : IGuest
         return new GuestRunState(reply.RequiredFlag("running"), reply.RequiredText("status"));
     }
 
+    /// <summary>
+    /// Whether the dirty log of a migration has every write of the guest, as it does with KVM. Not so where QEMU translates (TCG): when it
+    /// asks for the log while all pages of a RAMBlock that are in it still wait to be sent, it clears the log without having the vCPUs
+    /// note their next writes (QEMU 10.0 migration/ram.c, physical_memory_sync_dirty_bitmap: the TLB is reset for newly dirty pages only).
+    /// </summary>
+    /// <exception cref="GuestException">QEMU did not answer.</exception>
+    public async Task<bool> LogsEveryWriteAsync(CancellationToken cancellationToken) =>
+        (await Qmp.ExecuteAsync("query-kvm", null, null, cancellationToken)).RequiredFlag("enabled");
+
     /// <summary>Stops the vCPUs and waits until they stand and all block I/O has drained. A guest that stands already is left so.</summary>
     /// <returns>The run state afterwards.</returns>
     /// <exception cref="GuestException">TimedOut after 60 s: QEMU may still stop the guest later, so send <see cref="ContAsync"/>.</exception>

@@ -220,8 +220,14 @@ public sealed class BlockEngine : IDisposable
             _awaitedCount += _dirtyCount;
             _dirty.ClearAll();
             _dirtyCount = 0;
-            if (_state is BlockState.Clean or BlockState.Completed)
-                _state = BlockState.Ready;
+            if (_state is not (BlockState.Clean or BlockState.Completed))
+                return;
+
+            // Its iteration ended before the stream began, which has more for it.
+            _state = BlockState.Iterating;
+            _cursor = 0;
+            if (_settled.Task.IsCompleted)
+                _settled = NewSignal();
         }
     }
 

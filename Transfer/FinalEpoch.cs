@@ -7,9 +7,16 @@ namespace DistMigrate.Transfer;
 /// Closes the epoch that makes every page of a stopped guest durable. After a failure that may pass, what it lost is written again
 /// and another epoch closed, within the time for which a fault may keep the guest stopped; fsync is never just repeated.
 /// </summary>
-internal sealed class FinalEpoch(ImageSession session, IReadOnlyList<BlockEngine> engines, TimeSpan patience, TimeProvider time)
+/// <param name="session">The image.</param>
+/// <param name="engines">Its RAMBlocks.</param>
+/// <param name="patience">For how long a fault may keep the guest stopped.</param>
+/// <param name="time">The clock.</param>
+/// <param name="compare">Finds, once nothing is being written, the pages that changed and of which nobody told; null where somebody always does.</param>
+internal sealed class FinalEpoch(
+    ImageSession session, IReadOnlyList<BlockEngine> engines, TimeSpan patience, TimeProvider time, Func<CancellationToken, Task>? compare = null)
 {
     private readonly long _begun = time.GetTimestamp();
+    private bool _isCompared = compare is null;
 
     /// <exception cref="ImageException">The storage failed for good, or too long.</exception>
     public async Task CloseAsync(CancellationToken cancellationToken)
@@ -30,6 +37,13 @@ internal sealed class FinalEpoch(ImageSession session, IReadOnlyList<BlockEngine
             async cancellation =>
             {
                 await WriteDirtyAsync(cancellation);
+                if (!_isCompared)
+                {
+                    await compare!(cancellation);
+                    _isCompared = true;
+                    await WriteDirtyAsync(cancellation);
+                }
+
                 await StorageThread.RunAsync(session.Epochs.Close).WaitAsync(cancellation);
             },
             cancellationToken);

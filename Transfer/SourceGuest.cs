@@ -42,6 +42,9 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
     /// <summary>Its RAMBlocks, in QEMU's order.</summary>
     public IReadOnlyList<RamBlock> RamBlocks { get; private set; } = [];
 
+    /// <summary>Whether QEMU's stream tells of every write of the guest; known once it was examined.</summary>
+    public bool LogsEveryWrite { get; private set; }
+
     /// <summary>Whether it stands still because we stopped it.</summary>
     public bool IsHeldStopped => _stoppedAt != 0 && _downtime is null;
 
@@ -72,6 +75,7 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
     {
         RamBlocks = await _qemu.EnsureSavableAsync(cancellationToken);
         State = (await _qemu.QueryRunStateAsync(cancellationToken)).Status;
+        LogsEveryWrite = await _qemu.LogsEveryWriteAsync(cancellationToken);
         Description = await _qemu.DescribeAsync(RamBlocks, cancellationToken);
         Layout = ImageLayout.Create(
             await _qemu.QueryMachineAsync(cancellationToken), [.. RamBlocks.Select(block => new RamBlockSpec(block.Name, block.UsedLength))]);

@@ -15,6 +15,9 @@ namespace DistMigrate.Transfer;
 /// <param name="time">The clock.</param>
 internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan plan, StopRecords stops, TimeProvider time) : IDisposable
 {
+    /// <summary>Measured on two cores: 37 to 70 ms for a GiB.</summary>
+    private const double ComparedPerSecond = 16e9;
+
     private readonly CancellationTokenSource _watchdog = new(Timeout.InfiniteTimeSpan, time);
     private readonly Lock _gate = new();
     private readonly DowntimeParts _parts = new(time);
@@ -45,7 +48,7 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
         try
         {
             var devices = await TakeGuestAsync(gate, either.Token);
-            await new FinalEpoch(Session, image.Engines, plan.Options.MaxDowntime, time).CloseAsync(either.Token);
+            await new FinalEpoch(Session, image.Engines, plan.Options.MaxDowntime, time, MustCompare ? CompareAsync : null).CloseAsync(either.Token);
             _parts.End("write");
             publication = StorageThread.RunAsync(() => Publish(devices, either.Token));
             await publication.WaitAsync(either.Token);
@@ -105,7 +108,7 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
         var remaining = stream.Remaining + image.Engines.Sum(engine => engine.Backlog);
         var fastest = Math.Max(_feed.Fastest, Math.Max(rate, 1));
         return new LiveSample(
-            stream.Iteration, stream.DirtyBytesPerSecond, rate, remaining, TimeSpan.FromSeconds(Math.Min(remaining / fastest, 1e6)));
+            stream.Iteration, stream.DirtyBytesPerSecond, rate, remaining, Comparison + TimeSpan.FromSeconds(Math.Min(remaining / fastest, 1e6)));
     }
 
     /// <inheritdoc/>
@@ -118,7 +121,13 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
         }
     }
 
-    private TimeSpan Allowed => Budget == Timeout.InfiniteTimeSpan ? StreamLimits.Longest : Budget;
+    /// <summary>Whether what QEMU streamed may lack pages that the guest changed.</summary>
+    private bool MustCompare => plan.Live == LiveMode.Stream && !guest.LogsEveryWrite;
+
+    /// <summary>How long comparing the guest's memory takes about, since what is left of the budget is for the rest.</summary>
+    private TimeSpan Comparison => MustCompare ? TimeSpan.FromSeconds(guest.Layout.Blocks.Sum(block => block.UsedLength) / ComparedPerSecond) : TimeSpan.Zero;
+
+    private TimeSpan Allowed => Budget == Timeout.InfiniteTimeSpan ? StreamLimits.Longest : Budget - Comparison > Budget / 4 ? Budget - Comparison : Budget / 4;
 
     /// <summary>QEMU may take a quarter of the budget for what it has still to send; what waits to be written by then takes another (<see cref="StreamFeed"/>),
     /// and the rest is for device state, fsync and publication.</summary>
@@ -172,13 +181,18 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
         var identity = Session.Image.Identity;
         await guest.StopAsync(identity.Device, identity.Inode, cancellationToken);
         Stopped();
-        foreach (var engine in image.Engines)
-            await StorageThread.RunAsync(() => image.SyncDirty(engine)).WaitAsync(cancellationToken);
-        _parts.End("compare");
+        await CompareAsync(cancellationToken);
         FinalEpoch.BeginWriting(Session, image.Engines);
         var devices = await guest.TakeDeviceStateAsync([.. image.Engines.Select(engine => engine.Memory)], cancellationToken);
         _parts.End("device-state");
         return devices;
+    }
+
+    private async Task CompareAsync(CancellationToken cancellationToken)
+    {
+        foreach (var engine in image.Engines)
+            await StorageThread.RunAsync(() => image.SyncDirty(engine)).WaitAsync(cancellationToken);
+        _parts.End("compare");
     }
 
     private void Publish(DeviceSections devices, CancellationToken called)

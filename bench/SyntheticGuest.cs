@@ -72,6 +72,8 @@ internal sealed class SyntheticGuest : IGuest
 
     public Task<GuestRunState> QueryRunStateAsync(CancellationToken cancellationToken) => Task.FromResult(State);
 
+    public Task<bool> LogsEveryWriteAsync(CancellationToken cancellationToken) => Task.FromResult(true);
+
     public Task<GuestRunState> StopAsync(CancellationToken cancellationToken) => RunAsync(false);
 
     public Task<GuestRunState> ContAsync(CancellationToken cancellationToken) => RunAsync(true);

@@ -97,6 +97,28 @@ public sealed class FedBlockTests
         block.AssertHandedOver(block.HandOver());
     }
 
+    [Fact]
+    public void A_block_that_was_clean_before_its_stream_began_takes_what_that_tells()
+    {
+        using var block = new TestBlock(4).With((0, 4));
+        block.Engine.BeginIteration(1);
+        Write(block);
+        Assert.Equal(BlockState.Clean, block.Now.State);
+        block.CloseEpoch();
+
+        block.Engine.BeginFeed();
+        Assert.False(block.Engine.Settled.IsCompleted);
+        block.Memory.Fill(new PageRun(2, 1), 0x77);
+        block.Engine.Announce(2, block.Memory[2]);
+        block.Engine.ReleaseHeld(block.Engine.HeldPages());
+        Write(block);
+        Assert.Equal((0, 1), (block.Now.Dirty, block.Now.Redirtied));
+        block.Engine.EndFeed();
+        Assert.Equal(BlockState.Clean, block.Now.State);
+        block.CloseEpoch();
+        block.AssertHandedOver(block.HandOver());
+    }
+
     private static TestBlock Fed(int pages)
     {
         var block = new TestBlock(pages).With((0, pages));
