@@ -61,6 +61,7 @@ internal static class CommandLine
         root.Add(DemoCommand.Create(runner));
         root.Add(VersionCommand.Create(runner));
         root.Add(CompletionCommand.Create(runner));
+        root.Add(ManualCommand.Create(runner, root));
         return root;
     }
 
