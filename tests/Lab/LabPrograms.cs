@@ -72,6 +72,11 @@ public static partial class LabPrograms
             return $"redis-server is not installed: {Remedy}.";
         }
 
+        if (needs.HasFlag(LabNeeds.Prometheus) && !(IsOnPath("prometheus") && IsOnPath("promtool")))
+        {
+            return $"prometheus is not installed: {Remedy}.";
+        }
+
         return needs.HasFlag(LabNeeds.Namespaces) ? LabNetwork.Missing : null;
     }
 
