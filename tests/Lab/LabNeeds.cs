@@ -25,6 +25,9 @@ public enum LabNeeds
     /// <summary>prometheus and promtool.</summary>
     Prometheus = 32,
 
+    /// <summary>A file system in a file, which can be filled up: root, loop devices and mkfs.ext4.</summary>
+    LoopDisk = 64,
+
     /// <summary>Everything for <see cref="SelfCheckBoot"/>.</summary>
     SelfCheckGuest = Qemu | Nasm,
 

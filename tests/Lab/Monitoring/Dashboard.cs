@@ -32,6 +32,12 @@ public sealed record Dashboard(string Name, JsonObject Json)
     /// <summary>The names of <see cref="Variables"/>.</summary>
     public IReadOnlySet<string> VariableNames => Variables.Select(variable => (string)variable["name"]!).ToHashSet();
 
+    /// <summary>Where the values of variables come from: <c>label_values(SELECTOR, LABEL)</c>.</summary>
+    public IEnumerable<(string Variable, string Query)> Lookups =>
+        from variable in Variables
+        where (string?)variable["type"] == "query"
+        select ((string)variable["name"]!, (string?)variable["query"]?["query"] ?? "");
+
     /// <summary>What it asks Prometheus for.</summary>
     public IEnumerable<DashboardQuery> Queries =>
     [

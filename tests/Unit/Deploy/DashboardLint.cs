@@ -135,7 +135,7 @@ internal sealed partial class DashboardLint
             _faults.Add(where + $"[{range}] is neither [$__rate_interval] nor [$__range]");
         foreach (var match in Used().Matches(text).Where(match => !match.Groups[1].Value.StartsWith("__", StringComparison.Ordinal)))
             Require(_dashboard.VariableNames.Contains(match.Groups[1].Value), where + $"there is no variable {match.Groups[1].Value}");
-        foreach (var match in Exact().Matches(text))
+        foreach (Match match in Exact().Matches(text))
             _faults.Add(where + $"several values of ${match.Groups[1].Value} do not fit {match.Value}");
     }
 
