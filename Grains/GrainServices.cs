@@ -1,3 +1,4 @@
+using DistMigrate.Grains.Metrics;
 using DistMigrate.Grains.Placement;
 using DistMigrate.Guests;
 using DistMigrate.Transfer;
@@ -11,8 +12,9 @@ namespace DistMigrate.Grains;
 /// <summary>Adds the grains and what they stand on to a silo.</summary>
 public static class GrainServices
 {
-    /// <summary>The meter that a telemetry pipeline subscribes to.</summary>
-    public const string MeterName = MigrationMetrics.MeterName;
+    /// <summary>The meters that a telemetry pipeline subscribes to.</summary>
+    public static IReadOnlyList<string> Meters { get; } =
+        [MigrationMetrics.MeterName, BlockMetrics.MeterName, StorageMetrics.MeterName, HostMetrics.MeterName];
 
     /// <summary>Adds them. The silo gives a storage provider named <see cref="StorageNames.Migrations"/> and <see cref="HostOptions"/>.</summary>
     /// <param name="silo">The silo.</param>
@@ -34,6 +36,12 @@ public static class GrainServices
         silo.Services.AddSingleton<HostedMigrations>();
         silo.Services.AddHostedService(services => services.GetRequiredService<HostedMigrations>());
         silo.Services.AddSingleton<MigrationMetrics>();
+        silo.Services.AddSingleton<BlockMetrics>();
+        silo.Services.AddSingleton<HostMetrics>();
+        silo.Services.AddSingleton<StorageMetrics>();
+        silo.Services.AddSingleton<IStorageObserver>(services => services.GetRequiredService<StorageMetrics>());
+        silo.Services.AddHostedService<StorageSampler>();
+        silo.Services.AddHostedService<GuestWatch>();
         silo.Services.AddHostedService<LoadSupervisor>();
         silo.Services.AddHostedService<ForsakenGuests>();
         silo.Services.AddSingleton<MigrationSupervisor>();

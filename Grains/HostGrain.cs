@@ -1,5 +1,6 @@
 using System.Reflection;
 using DistMigrate.Contracts;
+using DistMigrate.Grains.Metrics;
 using DistMigrate.Grains.Placement;
 using DistMigrate.Transfer;
 using Microsoft.Extensions.Logging;
@@ -13,6 +14,7 @@ internal sealed class HostGrain(
     [PersistentState("host", StorageNames.Migrations)] IPersistentState<AdmissionQueue> queue,
     IOptions<HostOptions> options,
     IGrainFactory grains,
+    HostMetrics metrics,
     TimeProvider time,
     ILogger<HostGrain> logger) : Grain, IHostGrain
 {
@@ -35,7 +37,13 @@ internal sealed class HostGrain(
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
         this.RegisterGrainTimer(
-            _ => _places.ReconcileAsync(), new GrainTimerCreationOptions { DueTime = TimeSpan.Zero, Period = PlaceRegister.ReconcileEvery });
+            async _ =>
+            {
+                metrics.Show(_places.Entries);
+                await _places.ReconcileAsync();
+                metrics.Show(_places.Entries);
+            },
+            new GrainTimerCreationOptions { DueTime = TimeSpan.Zero, Period = PlaceRegister.ReconcileEvery });
         return Task.CompletedTask;
     }
 
@@ -62,6 +70,7 @@ internal sealed class HostGrain(
         }
 
         await _places.DispatchAsync();
+        metrics.Show(_places.Entries);
         return spec;
     }
 
@@ -120,11 +129,7 @@ internal sealed class HostGrain(
         Func<Leftovers, CancellationToken, Task<IReadOnlyList<LeftoverFile>>> call, CancellationToken cancellationToken)
     {
         var shards = await Task.WhenAll(Enumerable.Range(0, CatalogShards.Count).Select(shard => GrainFactory.GetGrain<ICatalogGrain>(shard).List()));
-        var saves = shards.SelectMany(shard => shard)
-            .Where(migration => migration.Spec.Request.Kind is MigrationKind.Save or MigrationKind.Move)
-            .Select(migration => new KnownSave(
-                migration.Spec.Id, migration.Spec.Request.Guest, migration.Spec.Request.ImagePath, migration.Phase.ToName(), !migration.Phase.IsEnd()));
-        return await call(new Leftovers(_options.StorageRoots, [.. saves]), cancellationToken);
+        return await call(new Leftovers(_options.StorageRoots, KnownSaves.Of(shards.SelectMany(shard => shard))), cancellationToken);
     }
 
     private IMigrationGrain Migration(string id) => GrainFactory.GetGrain<IMigrationGrain>(id);

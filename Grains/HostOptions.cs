@@ -39,6 +39,9 @@ public sealed class HostOptions
     /// <summary>How QEMUs are launched here.</summary>
     internal LaunchPlace Launch => new(GuestFolder, MemoryFolder, LaunchProgram.Length > 0 ? LaunchProgram : null, Definitions);
 
+    /// <summary>Whether the storage roots were chosen by somebody; the default ones are far more than storage for images.</summary>
+    public bool AreStorageRootsChosen { get; set; }
+
     /// <summary>Saves, and moves from here, that run at the same time; more wait in the queue.</summary>
     /// <value>2 by default: each one alone can fill a disk.</value>
     public int MaxOutgoing { get; set; } = 2;

@@ -7,13 +7,16 @@ using Microsoft.Extensions.Logging;
 namespace DistMigrate.Grains;
 
 /// <summary>A load of an image as the silo holds it. Its steps run once for each attempt number.</summary>
-internal sealed class HostedLoad(LoadAttempt attempt, HostOptions options, TimeProvider time, ILogger logger) : IAsyncDisposable
+internal sealed class HostedLoad(string guest, LoadAttempt attempt, HostOptions options, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
     /// <summary>How long an abort waits for a step under way.</summary>
     private static readonly TimeSpan StuckLimit = TimeSpan.FromSeconds(5);
 
     private StepRunner _steps = new(time, logger);
     private int? _aborted;
+
+    /// <summary>The guest's name.</summary>
+    public string Guest { get; } = guest;
 
     public LoadAttempt Attempt { get; } = attempt;
 

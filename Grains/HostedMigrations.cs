@@ -14,7 +14,8 @@ namespace DistMigrate.Grains;
 /// at any time, and the progress must not go with it.
 /// </summary>
 internal sealed partial class HostedMigrations(
-    IOptions<HostOptions> options, StopRecords stops, LoadRecords loads, GuestConnector connect, TimeProvider time, ILogger<HostedMigrations> logger)
+    IOptions<HostOptions> options, StopRecords stops, LoadRecords loads, GuestConnector connect, IStorageObserver observer, TimeProvider time,
+    ILogger<HostedMigrations> logger)
     : IHostedService
 {
     private readonly ConcurrentDictionary<string, HostedSave> _saves = new();
@@ -31,6 +32,9 @@ internal sealed partial class HostedMigrations(
     /// <summary>Told of each save that is forgotten, before its engines go.</summary>
     public event Action<HostedSave>? Forgotten;
 
+    /// <summary>Told of a guest whose monitor a migration is about to use.</summary>
+    public event Action<string>? Taken;
+
     /// <summary>The stop records of this host.</summary>
     public StopRecords Stops { get; } = stops;
 
@@ -38,13 +42,28 @@ internal sealed partial class HostedMigrations(
 
     public HostedLoad? FindLoad(string migration) => _loads.GetValueOrDefault(migration);
 
+    /// <summary>Whether a migration works on a guest here, and then its run state in QEMU's words as last seen; empty when it was not seen.</summary>
+    public bool TryFindGuest(string guest, out string state)
+    {
+        var states = _saves.Values.Where(save => save.Spec.Request.Guest == guest).Select(save => save.Attempt.GuestState)
+            .Concat(_loads.Values.Where(load => load.Guest == guest).Select(load => load.Attempt.GuestState)).ToList();
+        state = states.Find(seen => seen.Length > 0) ?? "";
+        return states.Count > 0;
+    }
+
     /// <summary>The save of a spec, set up at the first call.</summary>
-    public HostedSave GetOrAddSave(MigrationSpec spec) =>
-        _saves.GetOrAdd(spec.Id, _ => new HostedSave(spec, new SaveAttempt(PlanSave(spec), Stops, _options.RuntimeFolder, connect, time), time, logger));
+    public HostedSave GetOrAddSave(MigrationSpec spec) => _saves.GetOrAdd(spec.Id, _ =>
+    {
+        Taken?.Invoke(spec.Request.Guest);
+        return new HostedSave(spec, new SaveAttempt(PlanSave(spec), Stops, _options.RuntimeFolder, connect, time, observer), time, logger);
+    });
 
     /// <summary>The restore of a spec, set up at the first call.</summary>
-    public HostedLoad GetOrAddLoad(MigrationSpec spec) =>
-        _loads.GetOrAdd(spec.Id, _ => new HostedLoad(NewLoad(spec), _options, time, logger));
+    public HostedLoad GetOrAddLoad(MigrationSpec spec) => _loads.GetOrAdd(spec.Id, _ =>
+    {
+        Taken?.Invoke(spec.Request.Guest);
+        return new HostedLoad(spec.Request.Guest, NewLoad(spec), _options, time, logger);
+    });
 
     /// <summary>A load of a spec that nobody asks for any longer.</summary>
     public LoadAttempt NewLoad(MigrationSpec spec) => new(PlanLoad(spec), loads, _options.RuntimeFolder, time);

@@ -1,4 +1,5 @@
 using DistMigrate.Contracts;
+using DistMigrate.Grains.Metrics;
 
 namespace DistMigrate.Grains;
 
@@ -24,6 +25,9 @@ internal sealed partial class MigrationGrain
     private async Task FailAsync(FailureReason reason, string message)
     {
         var keeps = IsSuspendable(State.Step) || (State.Step == MigrationStep.Open && reason == FailureReason.SiloRestarted);
+
+        if (State.Step == MigrationStep.Resume)
+            CountResume(isResumed: false);
 
         // A silo that was told dead and hangs holds guest and image until it has ended; what was saved is not given up for that.
         var isHeld = State.Step == MigrationStep.Resume && reason is (FailureReason.NotQmp or FailureReason.GuestBusy or FailureReason.ImageBusy);
@@ -119,10 +123,20 @@ internal sealed partial class MigrationGrain
         await SaveAsync();
     }
 
+    /// <summary>A coordinator that did not begin the resumption itself has taken it over.</summary>
+    private void CountResume(bool isResumed) => metrics.CountResume(_resumeTrigger ?? ResumeTrigger.Takeover, isResumed);
+
     private string PausedMessage() => $"Paused by the operator. 'distmigrate resume {Spec.Id}' goes on.";
 
     private Task BeginResumeAsync()
     {
+        _resumeTrigger = (_resumeRequested, State.Reason) switch
+        {
+            (true, _) => ResumeTrigger.Operator,
+            (_, FailureReason.SiloRestarted) => ResumeTrigger.SiloRestart,
+            (_, FailureReason.Fenced) => ResumeTrigger.Takeover,
+            _ => ResumeTrigger.Automatic,
+        };
         _resumeRequested = false;
         State.NextTry = null;
         State.Trouble = null;

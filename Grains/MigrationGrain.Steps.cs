@@ -85,6 +85,7 @@ internal sealed partial class MigrationGrain
             case MigrationStep.Resume:
                 if (await DoneAsync(Writer.Resume(HostCommand() with { HasBegun = State.RamBlocks.Count > 0 })))
                 {
+                    CountResume(isResumed: true);
                     State.Iteration++;
                     await AllBlocksAsync(block => block.Setup(BlockCommand()));
                     await EnterWritingAsync();

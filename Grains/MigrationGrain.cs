@@ -1,4 +1,5 @@
 using DistMigrate.Contracts;
+using DistMigrate.Grains.Metrics;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Orleans.Storage;
@@ -36,6 +37,7 @@ internal sealed partial class MigrationGrain(
     private bool _tookOver;
     private bool _isRemembered = true;
     private bool _isPaced;
+    private ResumeTrigger? _resumeTrigger;
     private bool _cancelRequested;
     private bool _pauseRequested;
     private bool _resumeRequested;
@@ -61,6 +63,14 @@ internal sealed partial class MigrationGrain(
         _revision = time.GetUtcNow().UtcTicks;
         if (State.Step is not (MigrationStep.None or MigrationStep.Queued or MigrationStep.Ended) && !IsLeftToOperator)
             Run();
+        if (State.Spec is not null && State.Step != MigrationStep.Ended)
+            Changed();
+        return Task.CompletedTask;
+    }
+
+    public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
+    {
+        metrics.Leave(this.GetPrimaryKeyString());
         return Task.CompletedTask;
     }
 
@@ -301,7 +311,7 @@ internal sealed partial class MigrationGrain(
         State.Reason = reason;
         State.Ended = time.GetUtcNow();
         await EnterAsync(MigrationStep.Release, phase, message);
-        metrics.Ended(Spec.Request.Kind, phase, reason);
+        metrics.CountEnd(Sample(), State.Downtime, [.. State.SourceParts, .. State.TargetParts]);
         LogEnded(logger, Spec.Id, phase, reason, message);
     }
 
@@ -363,7 +373,13 @@ internal sealed partial class MigrationGrain(
         var changed = _changed;
         _changed = NewSignal();
         changed.TrySetResult();
+        if (State.Spec is not null)
+            metrics.Show(Sample());
     }
+
+    private MigrationSample Sample() => new(
+        Spec, _cancelRequested && !State.Phase.IsEnd() ? MigrationPhase.Cancelling : State.Phase, State.Reason, State.Started, State.Ended,
+        State.PhaseSince, State.Ram, State.Live, State.Budget);
 
     private Task RecordAsync() => Catalog().Record(new MigrationSummary(Spec, State.Phase, State.Reason, State.PhaseSince));
 

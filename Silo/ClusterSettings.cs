@@ -15,53 +15,42 @@ internal enum ClusterProvider
 /// <summary>The other silos, and where grain state lies.</summary>
 internal sealed class ClusterSettings
 {
-    /// <summary>Where membership and grain state lie.</summary>
+    [Setting("`Local`: this silo alone, its state in a file; `Redis`: one of several, see [several hosts](cluster.md)")]
     public ClusterProvider Provider { get; set; }
 
-    /// <summary>How to reach Redis, as StackExchange.Redis writes it: <c>host:6379,password=...</c>.</summary>
+    [Setting("how to reach that Redis, as StackExchange.Redis writes it: `host:6379,password=...`; a secret", IsSecret = true)]
     public string ConnectionString { get; set; } = "";
 
-    /// <summary>The cluster's id, the same in all its silos and clients. A gateway refuses a client with another one, so treat it as a secret.</summary>
+    [Setting("the cluster's id, the same in all its silos and clients. A gateway refuses a client with another one, so it is a secret", IsSecret = true)]
     public string Id { get; set; } = "";
 
     /// <summary>What makes this silo a member, and whom it takes for one.</summary>
     public TlsSettings Tls { get; set; } = new();
 
-    /// <exception cref="InvalidOperationException">A value makes no sense; the message names it.</exception>
-    public void Check()
+    public void Check(SettingFaults faults)
     {
         if (!Enum.IsDefined(Provider))
-            throw new InvalidOperationException($"Cluster:Provider is {Provider}; it is Local or Redis.");
-        Tls.Check();
+            faults.Value("Cluster:Provider", Provider, "it is Local or Redis");
+        Tls.Check(faults);
+        if (faults.Has("Cluster:Provider"))
+            return;
         if (Provider == ClusterProvider.Local)
         {
             if (Tls.IsOn)
-                throw new InvalidOperationException("Cluster:Tls is set, but Cluster:Provider is Local, whose gateway is on loopback; TLS is for Redis.");
+                faults.Add("Cluster:Tls", "Cluster:Tls is set, but Cluster:Provider is Local, whose gateway is on loopback; TLS is for Redis");
             return;
         }
 
         if (Id.Length == 0)
-            throw new InvalidOperationException("Cluster:Id is empty; it is the same in all silos and clients of the cluster, and nobody else's to know.");
-        ToRedisOptions();
+            faults.Add("Cluster:Id", "Cluster:Id is empty; it is the same in all silos and clients of the cluster, and nobody else's to know");
+        if (WhyNoConnection() is { } fault)
+            faults.Add("Cluster:ConnectionString", fault);
     }
 
     /// <summary>How to reach Redis. A silo outlives its absence, and calls meanwhile fail soon.</summary>
-    /// <exception cref="InvalidOperationException">The connection string makes no sense.</exception>
     public ConfigurationOptions ToRedisOptions()
     {
-        ConfigurationOptions options;
-        try
-        {
-            options = ConfigurationOptions.Parse(ConnectionString);
-        }
-        catch (ArgumentException e)
-        {
-            // Not its text, which may hold a password.
-            throw new InvalidOperationException($"Cluster:ConnectionString cannot be understood ({e.GetType().Name}); write host:6379,password=...");
-        }
-
-        if (options.EndPoints.Count == 0)
-            throw new InvalidOperationException("Cluster:ConnectionString names no server; write host:6379,password=...");
+        var options = ConfigurationOptions.Parse(ConnectionString);
         options.ClientName = "distmigrate";
 
         // Details are keys, and those of membership have the cluster's id in them.
@@ -69,5 +58,20 @@ internal sealed class ClusterSettings
         options.AbortOnConnectFail = false;
         options.BacklogPolicy = BacklogPolicy.FailFast;
         return options;
+    }
+
+    private string? WhyNoConnection()
+    {
+        try
+        {
+            return ConfigurationOptions.Parse(ConnectionString).EndPoints.Count > 0
+                ? null
+                : "Cluster:ConnectionString names no server; write host:6379,password=...";
+        }
+        catch (ArgumentException e)
+        {
+            // Not its text, which may hold a password.
+            return $"Cluster:ConnectionString cannot be understood ({e.GetType().Name}); write host:6379,password=...";
+        }
     }
 }

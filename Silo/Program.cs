@@ -1,3 +1,4 @@
+using DistMigrate.Grains.Metrics;
 using DistMigrate.Posix;
 using DistMigrate.Silo;
 using StackExchange.Redis;
@@ -6,6 +7,18 @@ if (!SiloArguments.TryParse(args, out var arguments, out var error))
 {
     Console.Error.WriteLine(error);
     return error == SiloArguments.Help ? 0 : 2;
+}
+
+switch (arguments.Task)
+{
+    case SiloTask.DescribeSettings:
+        Console.Write(SettingsReference.ToMarkdown());
+        return 0;
+    case SiloTask.DescribeMetrics:
+        Console.WriteLine(MetricDocument.ToMarkdown());
+        return 0;
+    case SiloTask.CheckSettings:
+        return CheckSettings(arguments);
 }
 
 if (arguments.Background)
@@ -23,6 +36,10 @@ try
     await silo.RunAsync(hostLock);
     return 0;
 }
+catch (SettingsException e)
+{
+    return RefuseSettings(e);
+}
 catch (Exception e) when (e is RedisException or OrleansException)
 {
     Console.Error.WriteLine($"error: the silo could not join its cluster: {e.Message} Look whether Redis runs at Cluster:ConnectionString and takes its password.");
@@ -32,4 +49,24 @@ catch (Exception e) when (e is ErrnoException or InvalidOperationException or IO
 {
     Console.Error.WriteLine($"error: the silo could not run: {e.Message}");
     return 1;
+}
+
+static int CheckSettings(SiloArguments arguments)
+{
+    try
+    {
+        SettingsReader.Load(arguments.ConfigFile, Environment.GetEnvironmentVariables());
+        return 0;
+    }
+    catch (SettingsException e)
+    {
+        return RefuseSettings(e);
+    }
+}
+
+// 2 as for a command line that makes no sense: the service is not started again with it.
+static int RefuseSettings(SettingsException e)
+{
+    Console.Error.WriteLine($"error: {e.Message}");
+    return 2;
 }

@@ -5,7 +5,6 @@ using System.Text;
 using DistMigrate.Grains;
 using DistMigrate.Transfer;
 using Microsoft.Extensions.Options;
-using OpenTelemetry.Metrics;
 using Orleans.Configuration;
 using Orleans.Persistence;
 using Orleans.Serialization;
@@ -31,22 +30,18 @@ internal sealed partial class SiloApplication : IAsyncDisposable
         _endpoint = endpoint;
     }
 
-    private static string Version { get; } =
+    public static string Version { get; } =
         typeof(SiloApplication).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
 
     /// <summary>Puts it together.</summary>
     /// <param name="arguments">The command line.</param>
     /// <param name="replace">Replaces services, for a silo whose guests are not real; the product's own has none.</param>
-    /// <exception cref="InvalidOperationException">The configuration makes no sense.</exception>
+    /// <exception cref="SettingsException">The settings cannot be used.</exception>
     public static SiloApplication Build(SiloArguments arguments, Action<IServiceCollection>? replace = null)
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = arguments.StateFolder });
         builder.Configuration.Sources.Clear();
-        if (arguments.ConfigFile is not null)
-            builder.Configuration.AddJsonFile(arguments.ConfigFile, optional: false);
-        builder.Configuration.AddInMemoryCollection(SiloEnvironment.Settings(Environment.GetEnvironmentVariables()));
-        var settings = builder.Configuration.Get<SiloSettings>() ?? new SiloSettings();
-        settings.Check();
+        var settings = SettingsReader.Load(arguments.ConfigFile, Environment.GetEnvironmentVariables());
 
         var address = IPAddress.Parse(settings.Address);
         var endpoint = new EndpointFile(
@@ -59,14 +54,7 @@ internal sealed partial class SiloApplication : IAsyncDisposable
         builder.Services.AddSingleton<ClientActivity>();
         if (arguments.Background)
             builder.Services.AddHostedService(services => ActivatorUtilities.CreateInstance<IdleExit>(services, settings.IdleExit));
-        builder.Services.AddOpenTelemetry().WithMetrics(metrics => metrics
-            .AddMeter(GrainServices.MeterName, SiloMetrics.MeterName, "Microsoft.Orleans")
-            .AddRuntimeInstrumentation()
-            .AddView(instrument => instrument.Name.StartsWith("distmigrate.", StringComparison.Ordinal)
-                ? new MetricStreamConfiguration { CardinalityLimit = 20_000 }
-                : null)
-            .AddPrometheusExporter());
-        builder.Services.AddSingleton<SiloMetrics>();
+        SiloTelemetry.Add(builder.Services);
         builder.UseOrleans(silo => ConfigureSilo(silo, arguments, settings, endpoint));
         replace?.Invoke(builder.Services);
 
@@ -96,8 +84,7 @@ internal sealed partial class SiloApplication : IAsyncDisposable
                     LogNotRestored(logger, record?.Guest ?? "(its record cannot be read)", migration, error);
             },
             CancellationToken.None);
-        _application.Services.GetRequiredService<SiloMetrics>();
-        _application.Services.GetRequiredService<MigrationMetrics>();
+        SiloTelemetry.Begin(_application.Services);
         await _application.StartAsync();
         _endpoint.Write(_arguments.StateFolder);
         LogReady(logger, _settings.Host, _endpoint.Gateway, _endpoint.Http);

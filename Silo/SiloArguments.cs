@@ -6,15 +6,22 @@ namespace DistMigrate.Silo;
 /// <param name="StateFolder">Folder on the host's local disk for grain state, stop records, the lock and the endpoint file.</param>
 /// <param name="Background">Whether the process leaves the terminal and ends after ten idle minutes.</param>
 /// <param name="ConfigFile">A JSON configuration file, or null.</param>
-internal sealed record SiloArguments(string StateFolder, bool Background, string? ConfigFile)
+/// <param name="Task">What is asked of it.</param>
+internal sealed record SiloArguments(string StateFolder, bool Background, string? ConfigFile, SiloTask Task = SiloTask.Run)
 {
     public const string Help = """
         distmigrate-silo [--state FOLDER] [--config FILE] [--background]
+        distmigrate-silo --check-settings [--config FILE]
+        distmigrate-silo --describe-settings | --describe-metrics
 
           --state FOLDER   grain state, stop records, lock and endpoint file
                            (default: $DISTMIGRATE_STATE, else $XDG_STATE_HOME/distmigrate, else ~/.local/state/distmigrate)
           --config FILE    JSON configuration (default: /etc/distmigrate/silo.json where it exists)
           --background     leave the terminal, log to FOLDER/silo.log, end after ten idle minutes
+
+          --check-settings      say what is wrong with the configuration and the environment, and end: 0 nothing, 2 something
+          --describe-settings   print every setting with its default and meaning, as a table of Markdown
+          --describe-metrics    print every metric with its labels and meaning, as tables of Markdown
 
         Every setting can also be given by the environment, such as DISTMIGRATE_Storage__Roots__0=/srv/images.
         """;
@@ -32,6 +39,15 @@ internal sealed record SiloArguments(string StateFolder, bool Background, string
             {
                 case "--background":
                     parsed = parsed with { Background = true };
+                    break;
+                case "--check-settings":
+                    parsed = parsed with { Task = SiloTask.CheckSettings };
+                    break;
+                case "--describe-settings":
+                    parsed = parsed with { Task = SiloTask.DescribeSettings };
+                    break;
+                case "--describe-metrics":
+                    parsed = parsed with { Task = SiloTask.DescribeMetrics };
                     break;
                 case "--state" when i + 1 < args.Length:
                     parsed = parsed with { StateFolder = Path.GetFullPath(args[++i]) };

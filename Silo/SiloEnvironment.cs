@@ -13,12 +13,22 @@ internal static class SiloEnvironment
     /// </summary>
     private const string CommandsHost = Prefix + "HOST";
 
-    /// <summary>The settings among variables, by configuration key such as <c>Storage:Roots:0</c>. No other variable of ours is called
-    /// like a setting. Of two that differ in case alone, the one that sorts last counts, which is the one written like the setting.</summary>
+    /// <summary>
+    /// The settings among variables, by configuration key such as <c>Storage:Roots:0</c>. A name in capitals that is no setting's is one of the
+    /// command's own, such as <c>DISTMIGRATE_STATE</c>; any other is meant as a setting, even where there is none like it. Of two that differ in
+    /// case alone, the one that sorts last counts, which is the one written like the setting.
+    /// </summary>
     public static IEnumerable<KeyValuePair<string, string?>> Settings(IDictionary variables) => variables.Cast<DictionaryEntry>()
         .Select(variable => (Name: (string)variable.Key, Value: (string?)variable.Value))
         .Where(variable => variable.Name.StartsWith(Prefix, StringComparison.Ordinal) && variable.Name != CommandsHost)
+        .Where(variable => variable.Name.Any(char.IsAsciiLetterLower) || IsSetting(variable.Name[Prefix.Length..]))
         .OrderByDescending(variable => variable.Name, StringComparer.Ordinal)
         .Select(variable => KeyValuePair.Create(variable.Name[Prefix.Length..].Replace("__", ":", StringComparison.Ordinal), variable.Value))
         .DistinctBy(setting => setting.Key, StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>Whether a name in capitals is that of a setting or, for what is below a section, that of the section.</summary>
+    private static bool IsSetting(string name) => SettingsReference.PropertiesOf(typeof(SiloSettings))
+        .Any(property => SettingsReference.IsSingle(property.PropertyType)
+            ? property.Name.Equals(name, StringComparison.OrdinalIgnoreCase)
+            : name.StartsWith(property.Name + "__", StringComparison.OrdinalIgnoreCase));
 }

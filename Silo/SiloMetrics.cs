@@ -1,26 +1,21 @@
 using System.Diagnostics.Metrics;
-using System.Reflection;
 using DistMigrate.Grains;
+using DistMigrate.Grains.Metrics;
 
 namespace DistMigrate.Silo;
 
-/// <summary>Metrics of the silo as a process.</summary>
+/// <summary>Metrics of the silo as a process, and the beginning of all others.</summary>
 internal sealed class SiloMetrics : IDisposable
 {
     public const string MeterName = "DistMigrate.Silo";
 
-    private readonly Meter _meter;
+    private readonly Meter _meter = new(MeterName);
 
-    public SiloMetrics(IMeterFactory meters, MigrationSupervisor supervisor)
+    public SiloMetrics(MigrationSupervisor supervisor)
     {
-        _meter = meters.Create(MeterName);
-        var informational = typeof(SiloMetrics).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
-        var parts = informational.Split('+', 2);
-        _meter.CreateObservableGauge("distmigrate.build_info",
-            () => new Measurement<int>(1, new("version", parts[0]), new("commit", parts.Length > 1 ? parts[1] : "unknown")),
-            description: "Build of this silo.");
-        _meter.CreateObservableGauge("distmigrate.migrations_unfinished", () => supervisor.Unfinished.Count, "{migration}",
-            "Unfinished migrations of the cluster, as the supervisor last saw them.");
+        var parts = SiloApplication.Version.Split('+', 2);
+        MetricCatalog.BuildInfo.Observe(_meter, () => [new Measurement<long>(1, new("version", parts[0]), new("commit", parts.Length > 1 ? parts[1] : "unknown"))]);
+        MetricCatalog.Unfinished.Observe(_meter, () => [new Measurement<long>(supervisor.Unfinished.Count)]);
     }
 
     public void Dispose() => _meter.Dispose();

@@ -5,34 +5,41 @@ namespace DistMigrate.Silo;
 /// <summary>The PEM files that make a silo a member of its cluster; none of them means no TLS.</summary>
 internal sealed class TlsSettings
 {
-    /// <summary>The silo's certificate.</summary>
+    [Setting("the silo's certificate, a PEM file; with all three, connections of the cluster are by mutual TLS only, see [TLS](cluster.md#tls)")]
     public string Certificate { get; set; } = "";
 
-    /// <summary>The certificate's private key.</summary>
+    [Setting("its private key, a PEM file of mode 0600")]
     public string Key { get; set; } = "";
 
-    /// <summary>Certificates of the cluster's own authority.</summary>
+    [Setting("the certificates of the cluster's own authority, a PEM file")]
     public string Authority { get; set; } = "";
 
     /// <summary>Whether any of them is set.</summary>
     public bool IsOn => Certificate.Length + Key.Length + Authority.Length > 0;
 
-    /// <exception cref="InvalidOperationException">A file is not named, or cannot be used; the message names the setting or the file.</exception>
-    public void Check()
+    /// <summary>Tells what is not named, or what of the files cannot be used.</summary>
+    public void Check(SettingFaults faults)
     {
         if (!IsOn)
             return;
-        CheckPath(nameof(Certificate), Certificate);
-        CheckPath(nameof(Key), Key);
-        CheckPath(nameof(Authority), Authority);
-        TlsCredentials.Load(ToFiles(), TlsRole.Silo);
+        (string Name, string Path)[] files = [(nameof(Certificate), Certificate), (nameof(Key), Key), (nameof(Authority), Authority)];
+        foreach (var (name, path) in files)
+        {
+            if (!Path.IsPathFullyQualified(path))
+                faults.Value($"Cluster:Tls:{name}", path, "it is the absolute path of a PEM file, and Certificate, Key and Authority go together");
+        }
+
+        if (Array.Exists(files, file => faults.Has($"Cluster:Tls:{file.Name}")))
+            return;
+        try
+        {
+            TlsCredentials.Load(ToFiles(), TlsRole.Silo);
+        }
+        catch (TlsException e)
+        {
+            faults.Add("Cluster:Tls:Certificate", $"Cluster:Tls cannot be used: {e.Message}");
+        }
     }
 
     public TlsFiles ToFiles() => new(Certificate, Key, Authority);
-
-    private static void CheckPath(string name, string path)
-    {
-        if (!Path.IsPathFullyQualified(path))
-            throw new InvalidOperationException($"Cluster:Tls:{name} is '{path}'; it is the absolute path of a PEM file, and Certificate, Key and Authority go together.");
-    }
 }

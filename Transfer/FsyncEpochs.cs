@@ -68,7 +68,7 @@ internal sealed class FsyncEpochs
                 _journal.AppendInvalid(i, held[i]);
         }
 
-        _journal.Flush();
+        _watch.Journal(_journal.Flush);
         for (var i = 0; i < held.Length; i++)
             engines[i].ReleaseHeld(held[i]);
     });
@@ -78,7 +78,7 @@ internal sealed class FsyncEpochs
     public void RepairJournal() => Locked(() =>
     {
         if (_journal.Failure is not null)
-            _journal.Rewrite(into => Dump(into, _engines()));
+            _watch.Journal(() => _journal.Rewrite(into => Dump(into, _engines())));
     });
 
     /// <summary>Writes the checksums of the finished image under their temporary name.</summary>
@@ -137,9 +137,9 @@ internal sealed class FsyncEpochs
                 _journal.AppendDurable(i, _epoch, recorded[i], engines[i].CopyEntries);
         }
 
-        _journal.Flush();
+        _watch.Journal(_journal.Flush);
         if (_journal.NeedsRewriteFor(0))
-            _journal.Rewrite(into => Dump(into, engines));
+            _watch.Journal(() => _journal.Rewrite(into => Dump(into, engines)));
     }
 
     /// <summary>Tells a new journal everything that is durable.</summary>

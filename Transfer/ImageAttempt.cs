@@ -15,7 +15,8 @@ namespace DistMigrate.Transfer;
 /// <param name="plan">What to save and where.</param>
 /// <param name="time">The clock.</param>
 /// <param name="files">The file system; this machine's by default.</param>
-internal sealed class ImageAttempt(SavePlan plan, TimeProvider time, IFileSystem? files = null) : IDisposable
+/// <param name="observer">Is told of every call to the storage; may be null.</param>
+internal sealed class ImageAttempt(SavePlan plan, TimeProvider time, IFileSystem? files = null, IStorageObserver? observer = null) : IDisposable
 {
     private readonly IFileSystem _files = files ?? HostFileSystem.Instance;
     private readonly ImagePaths _paths = new(plan.ImagePath);
@@ -305,7 +306,7 @@ internal sealed class ImageAttempt(SavePlan plan, TimeProvider time, IFileSystem
         }
     }
 
-    private StorageWatch NewWatch() => new(plan.Options.MaxDowntime, time);
+    private StorageWatch NewWatch() => new(plan.Options.MaxDowntime, time, observer);
 
     private void SetUpEngines(IImageSource source, bool resumed)
     {

@@ -112,7 +112,7 @@ public sealed class ImageFile : IDisposable
     internal unsafe void WritePages(ReadOnlySpan<byte> pages, long offset)
     {
         fixed (byte* p = pages)
-            _watch.Try(static write => write.File.Write(write.File._pages, write), (File: this, Bytes: (nint)p, pages.Length, Offset: offset));
+            _watch.Try(StorageOperation.Write, static write => write.File.Write(write.File._pages, write), (File: this, Bytes: (nint)p, pages.Length, Offset: offset));
     }
 
     /// <summary>Writes bytes outside the pages: headers, bitmaps, tail.</summary>
@@ -120,12 +120,13 @@ public sealed class ImageFile : IDisposable
     internal unsafe void WriteMeta(ReadOnlySpan<byte> bytes, long offset)
     {
         fixed (byte* p = bytes)
-            _watch.Try(static write => write.File.Write(write.File._meta, write), (File: this, Bytes: (nint)p, bytes.Length, Offset: offset));
+            _watch.Try(StorageOperation.Write, static write => write.File.Write(write.File._meta, write), (File: this, Bytes: (nint)p, bytes.Length, Offset: offset));
     }
 
     /// <summary>Reserves space for pages that are about to be written. A file system that cannot is no error.</summary>
     /// <exception cref="ImageException">No space is left, or the storage failed.</exception>
     internal void Allocate(long offset, long length) => _watch.Try(
+        StorageOperation.Allocate,
         static range => range.File._meta.Allocate(range.Offset, range.Length) is var errno
             && errno is Errno.None or Errno.EOPNOTSUPP or Errno.ENOSYS ? null : ImageException.FromErrno("fallocate", errno, range.File.Path),
         (File: this, Offset: offset, Length: length));
@@ -146,6 +147,7 @@ public sealed class ImageFile : IDisposable
     /// reserved.</summary>
     /// <exception cref="ImageException">The storage failed.</exception>
     internal void Release(long offset, long length) => _watch.Do(
+        StorageOperation.Allocate,
         static range => range.File._meta.PunchHole(range.Offset, range.Length) is var errno
             && errno is Errno.None or Errno.EOPNOTSUPP or Errno.ENOSYS ? null : ImageException.FromErrno("fallocate", errno, range.File.Path),
         (File: this, Offset: offset, Length: length));
@@ -167,6 +169,7 @@ public sealed class ImageFile : IDisposable
     /// <summary>Makes everything durable that was written before the call, on every description. Never repeat it after a failure.</summary>
     /// <exception cref="ImageException">fsync failed on one of them, or the file was replaced or removed by another.</exception>
     internal void FSync() => _watch.Do(
+        StorageOperation.FSync,
         static file => Failure(() =>
         {
             if (file.UsesDirectIo && !file._arePagesClosed)
@@ -183,6 +186,7 @@ public sealed class ImageFile : IDisposable
     /// <param name="length">Bytes up to the end of the last RAMBlock.</param>
     /// <exception cref="ImageException">The storage failed.</exception>
     internal void BeginAgain(long length) => _watch.Try(
+        StorageOperation.Truncate,
         static state => Failure(() =>
         {
             state.File._meta.Truncate(state.Length);
@@ -243,6 +247,7 @@ public sealed class ImageFile : IDisposable
     {
         var isPossible = true;
         _watch.Try(
+            StorageOperation.Allocate,
             static punch =>
             {
                 var errno = punch.File._meta.PunchHole(punch.Offset, punch.Length);

@@ -1,5 +1,3 @@
-using System.Buffers.Binary;
-using System.IO.Enumeration;
 using DistMigrate.MappedRam;
 using DistMigrate.MappedRam.Journal;
 using DistMigrate.Posix;
@@ -15,11 +13,6 @@ namespace DistMigrate.Transfer;
 /// <param name="saves">The saves that the catalog knows.</param>
 public sealed class Leftovers(IReadOnlyList<string> roots, IReadOnlyList<KnownSave> saves)
 {
-    private const int MaxDepth = 8;
-
-    /// <summary>Entries of folders looked at below one root: a home folder may hold millions.</summary>
-    private const int MaxEntries = 500_000;
-
     private const int MaxFound = 1_000;
 
     /// <summary>The header, the longest identity and the token lie before this.</summary>
@@ -72,7 +65,7 @@ public sealed class Leftovers(IReadOnlyList<string> roots, IReadOnlyList<KnownSa
         var finds = new Dictionary<string, Finding>(StringComparer.Ordinal);
         foreach (var root in roots)
         {
-            var walk = new Walk(root, cancellation);
+            var walk = new StorageWalk(root, name => ImageOf("/" + name) is not null, cancellation);
             foreach (var path in walk.Candidates())
             {
                 if (found.Count >= MaxFound)
@@ -199,83 +192,6 @@ public sealed class Leftovers(IReadOnlyList<string> roots, IReadOnlyList<KnownSa
         }
     }
 
-    /// <summary>Looks through a root, the upper folders first. Links are not followed.</summary>
-    private sealed class Walk(string root, CancellationToken cancellation)
-    {
-        private static readonly EnumerationOptions All = new() { AttributesToSkip = 0, IgnoreInaccessible = false };
-
-        private int _entries;
-        private int _unreadable;
-        private string _firstUnreadable = "";
-        private string? _stopped;
-
-        /// <summary>What was not looked at; null when everything was.</summary>
-        public string? Remark
-        {
-            get
-            {
-                var unreadable = _unreadable == 0 ? null : $"{_unreadable} folder(s) below it could not be read: {_firstUnreadable}";
-                return (_stopped, unreadable) switch
-                {
-                    (null, _) => unreadable,
-                    (_, null) => _stopped,
-                    _ => $"{_stopped} {unreadable}",
-                };
-            }
-        }
-
-        public void Stop(string remark) => _stopped = remark;
-
-        public IEnumerable<string> Candidates()
-        {
-            var folders = new Queue<(string Path, int Depth)>([(root, 0)]);
-            while (_stopped is null && folders.TryDequeue(out var folder))
-            {
-                foreach (var (path, isFolder) in Read(folder.Path))
-                {
-                    if (!isFolder)
-                        yield return path;
-                    else if (folder.Depth < MaxDepth)
-                        folders.Enqueue((path, folder.Depth + 1));
-                }
-            }
-        }
-
-        private List<(string Path, bool IsFolder)> Read(string folder)
-        {
-            try
-            {
-                return [.. new FileSystemEnumerable<(string, bool)>(folder, (ref entry) => (entry.ToFullPath(), entry.IsDirectory), All)
-                {
-                    ShouldIncludePredicate = IsWorthALook,
-                }];
-            }
-            catch (DirectoryNotFoundException)
-            {
-                // A root need not exist, and folders come and go.
-                return [];
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                if (_unreadable++ == 0)
-                    _firstUnreadable = e.Message;
-                return [];
-            }
-        }
-
-        private bool IsWorthALook(ref FileSystemEntry entry)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            if (++_entries > MaxEntries)
-            {
-                Stop($"It holds more than {MaxEntries} files, so not all of it was looked at; choose narrower storage roots.");
-                return false;
-            }
-
-            return (entry.IsDirectory || ImageOf("/" + entry.FileName.ToString()) is not null) && !entry.Attributes.HasFlag(FileAttributes.ReparsePoint);
-        }
-    }
-
     /// <summary>What is known of the side files of one image. Holds their locks until it is disposed.</summary>
     private sealed class Finding(string image) : IDisposable, IJournalVisitor
     {
@@ -341,10 +257,10 @@ public sealed class Leftovers(IReadOnlyList<string> roots, IReadOnlyList<KnownSa
         public bool IsOurs(string path)
         {
             if (path.EndsWith(Previous, StringComparison.Ordinal))
-                return IsImage(image) || IsImage(image + Previous);
+                return ImageInventory.IsImage(image) || ImageInventory.IsImage(image + Previous);
             return Owner is not null && Migration.Length > 0
                 || _hasJournal
-                || IsImage(image + Names.Partial)
+                || ImageInventory.IsImage(image + Names.Partial)
                 || path.Contains(Names.PartialManifest, StringComparison.Ordinal)
                 || Array.Exists(Unmistakable, ending => File.Exists(image + ending));
         }
@@ -378,15 +294,6 @@ public sealed class Leftovers(IReadOnlyList<string> roots, IReadOnlyList<KnownSa
         }
 
         public void Dispose() => _locked.ForEach(held => held.File.Dispose());
-
-        private static bool IsImage(string path)
-        {
-            Span<byte> magic = stackalloc byte[sizeof(uint)];
-            if (new FileInfo(path) is not { Exists: true, LinkTarget: null, Length: >= sizeof(uint) })
-                return false;
-            using var file = Libc.Open(path, OpenFlags.ReadOnly);
-            return Libc.PRead(file, magic, 0) == magic.Length && BinaryPrimitives.ReadUInt32BigEndian(magic) == StreamFormat.FileMagic;
-        }
     }
 
     /// <summary>The beginning of a journal, which is read like one that ends there.</summary>

@@ -17,13 +17,16 @@ namespace DistMigrate.Transfer;
 /// <param name="runtimeFolder">Where the locks lie that all silos of this machine share.</param>
 /// <param name="connect">Connects to the guest.</param>
 /// <param name="time">The clock.</param>
-public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtimeFolder, GuestConnector connect, TimeProvider time) : IAsyncDisposable
+/// <param name="observer">Is told of every call to the storage; may be null.</param>
+public sealed class SaveAttempt(
+    SavePlan plan, StopRecords stops, string runtimeFolder, GuestConnector connect, TimeProvider time, IStorageObserver? observer = null)
+    : IAsyncDisposable
 {
     /// <summary>How long an interruption waits for calls that do not return.</summary>
     private static readonly TimeSpan StuckLimit = TimeSpan.FromSeconds(5);
 
     private readonly ImagePaths _paths = new(plan.ImagePath);
-    private readonly ImageAttempt _image = new(plan, time);
+    private readonly ImageAttempt _image = new(plan, time, observer: observer);
     private readonly List<string> _notes = [];
     private readonly Lock _gate = new();
     private readonly SemaphoreSlim _guestGate = new(1);
@@ -77,6 +80,9 @@ public sealed class SaveAttempt(SavePlan plan, StopRecords stops, string runtime
 
     /// <summary>Calls to the storage that have not returned, stuck ones included.</summary>
     public int CallsUnderWay => _image.Session?.UnderWay ?? 0;
+
+    /// <summary>How long such calls have been under way while none came back; zero when none is.</summary>
+    public TimeSpan Silence => _image.Session?.Silence ?? TimeSpan.Zero;
 
     /// <summary>What is wrong with the storage now; null when nothing is. Calls that do not return for too long count as a fault.</summary>
     public StorageFault? Fault

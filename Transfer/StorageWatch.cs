@@ -11,7 +11,8 @@ namespace DistMigrate.Transfer;
 /// </summary>
 /// <param name="patience">How long after the first failure calls are tried again.</param>
 /// <param name="time">The clock.</param>
-internal sealed class StorageWatch(TimeSpan patience, TimeProvider time) : IDisposable
+/// <param name="observer">Is told of every call; may be null.</param>
+internal sealed class StorageWatch(TimeSpan patience, TimeProvider time, IStorageObserver? observer = null) : IDisposable
 {
     private readonly CancellationTokenSource _interrupted = new();
     private readonly Lock _gate = new();
@@ -36,26 +37,27 @@ internal sealed class StorageWatch(TimeSpan patience, TimeProvider time) : IDisp
     public void Interrupt() => _interrupted.Cancel();
 
     /// <summary>Makes a call that may be made again after a passing failure, because its outcome is the same then.</summary>
+    /// <param name="operation">What kind of call it is.</param>
     /// <param name="call">The call; returns its failure, or null.</param>
     /// <param name="state">What it works on.</param>
     /// <exception cref="ImageException">It failed for good, or too long.</exception>
-    public void Try<TState>(Func<TState, ImageException?> call, TState state)
+    public void Try<TState>(StorageOperation operation, Func<TState, ImageException?> call, TState state)
     {
         _interrupted.Token.ThrowIfCancellationRequested();
-        var failure = Once(call, state);
+        var failure = Once(operation, call, state);
         if (failure is null)
             return;
         if (IsPassing(failure))
-            failure = Retry().Execute(static (attempt, _) => attempt.Watch.Once(attempt.call, attempt.state), (Watch: this, call, state), _interrupted.Token);
+            failure = Retry().Execute(static (attempt, _) => attempt.Watch.Once(attempt.operation, attempt.call, attempt.state), (Watch: this, operation, call, state), _interrupted.Token);
         if (failure is not null)
             throw failure;
     }
 
     /// <summary>Makes a call once, also after the interruption: what was written before it may still be made durable.</summary>
     /// <exception cref="ImageException">It failed.</exception>
-    public void Do<TState>(Func<TState, ImageException?> call, TState state)
+    public void Do<TState>(StorageOperation operation, Func<TState, ImageException?> call, TState state)
     {
-        if (Once(call, state) is { } failure)
+        if (Once(operation, call, state) is { } failure)
             throw failure;
     }
 
@@ -73,15 +75,33 @@ internal sealed class StorageWatch(TimeSpan patience, TimeProvider time) : IDisp
         }
     }
 
+    /// <summary>Tells the observer of a change of the journal, which counts and tries again by itself.</summary>
+    /// <exception cref="ImageException">It failed.</exception>
+    public void Journal(Action change)
+    {
+        var began = time.GetTimestamp();
+        try
+        {
+            change();
+            observer?.Called(StorageOperation.Journal, time.GetElapsedTime(began), errno: null);
+        }
+        catch (ImageException e)
+        {
+            observer?.Called(StorageOperation.Journal, time.GetElapsedTime(began), e.Errno);
+            throw;
+        }
+    }
+
     public void Dispose() => _interrupted.Dispose();
 
     /// <summary>Whether the same call may well succeed a little later.</summary>
     public static bool IsPassing(ImageException failure) =>
         failure.Errno is Errno.EIO or Errno.ENOTCONN or Errno.ETIMEDOUT or Errno.EAGAIN;
 
-    private ImageException? Once<TState>(Func<TState, ImageException?> call, TState state)
+    private ImageException? Once<TState>(StorageOperation operation, Func<TState, ImageException?> call, TState state)
     {
         Enter();
+        var began = time.GetTimestamp();
         ImageException? failure;
         try
         {
@@ -92,6 +112,7 @@ internal sealed class StorageWatch(TimeSpan patience, TimeProvider time) : IDisp
             Leave();
         }
 
+        observer?.Called(operation, time.GetElapsedTime(began), failure?.Errno);
         if (failure is not null)
             Note(failure, attempt: 0, delay: null);
         else if (Volatile.Read(ref _fault) is not null)

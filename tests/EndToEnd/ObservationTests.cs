@@ -35,7 +35,7 @@ public sealed class ObservationTests(ProductUnderTest product) : IClassFixture<P
             },
             "the save has ended",
             details: () => product.SiloLog);
-        await save;
+        var id = (await save).GetProperty("id").GetString()!;
 
         Assert.True(scrapes.Count > 5, $"Only {scrapes.Count} scrapes fell into the save.");
         foreach (var scrape in scrapes)
@@ -63,12 +63,17 @@ public sealed class ObservationTests(ProductUnderTest product) : IClassFixture<P
         {
             var present = ImageOracle.PagesPresent(image, block);
             var gaps = present.Zip(present.Skip(1)).Sum(pair => pair.Second - pair.First is > 1 and <= LongestGap + 1 ? pair.Second - pair.First - 1 : 0);
-            Assert.InRange(Increase("distmigrate_ramblock_written_bytes_total", "ramblock", block), present.Count * 4096L, (present.Count + gaps) * 4096L);
-            Assert.Equal(0, Increase("distmigrate_ramblock_errors_total", "ramblock", block));
+            Assert.InRange(Increase("distmigrate_block_written_bytes_total", "ramblock", block), present.Count * 4096L, (present.Count + gaps) * 4096L);
         }
 
         Assert.Equal(1, Increase("distmigrate_migrations_total", "result", "completed"));
         Assert.Equal(0, Increase("distmigrate_migrations_total", "result", "failed"));
+        Assert.Equal(0, Increase("distmigrate_block_writes_total", "result", "error"));
+        Assert.True(Increase("distmigrate_block_writes_total", "operation", "pwrite") > 0);
+        Assert.True(Increase("distmigrate_block_write_duration_seconds_count", "operation", "fsync") > 0);
+        var ended = Assert.Single(Of(after, "distmigrate_migration_info"), info => info.Is("migration_id", id));
+        Assert.Equal(("completed", "stopped", "save"), (ended.Labels["result"], ended.Labels["mode"], ended.Labels["kind"]));
+        Assert.DoesNotContain(after, sample => sample.Labels.ContainsKey("otel_metric_overflow"));
         Assert.Equal("ok\n", await product.GetAsync("/healthz"));
 
         double Increase(string name, string label, string value) => Sum(after, name, label, value) - Sum(before, name, label, value);

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Text.RegularExpressions;
 
 namespace DistMigrate.Tests.Unit.Posix;
@@ -30,21 +29,9 @@ public sealed partial class SourceRulesTests
     [GeneratedRegex(@"\bFlushToDisk\s*\(|\.Flush\s*\(\s*(flushToDisk\s*:\s*)?true")]
     private static partial Regex HiddenFailure();
 
-    private static string Text(string file) => File.ReadAllText(Path.Combine(Root(), file));
+    private static string Text(string file) => File.ReadAllText(Repository.Path(file));
 
     private static List<string> Sources() =>
-        [.. Projects.SelectMany(project => Directory.EnumerateFiles(Path.Combine(Root(), project), "*.cs", SearchOption.AllDirectories))
-            .Select(file => Path.GetRelativePath(Root(), file)).Where(file => !file.Contains("/obj/", StringComparison.Ordinal))];
-
-    /// <summary>The repository's folder: above this file as it was compiled, or above the test's own assembly.</summary>
-    private static string Root([CallerFilePath] string thisFile = "") =>
-        Above(Path.GetDirectoryName(thisFile)) ?? Above(AppContext.BaseDirectory) ?? Above(Environment.CurrentDirectory)
-        ?? throw new DirectoryNotFoundException($"No folder above {thisFile}, {AppContext.BaseDirectory} or {Environment.CurrentDirectory} holds DistMigrate.sln.");
-
-    private static string? Above(string? folder)
-    {
-        while (folder is not null && !File.Exists(Path.Combine(folder, "DistMigrate.sln")))
-            folder = Path.GetDirectoryName(folder);
-        return folder;
-    }
+        [.. Projects.SelectMany(project => Directory.EnumerateFiles(Repository.Path(project), "*.cs", SearchOption.AllDirectories))
+            .Select(file => Path.GetRelativePath(Repository.Root, file)).Where(file => !file.Contains("/obj/", StringComparison.Ordinal))];
 }

@@ -1,7 +1,6 @@
 using System.Collections;
 using DistMigrate.Silo;
 using DistMigrate.Transfer;
-using Microsoft.Extensions.Configuration;
 
 namespace DistMigrate.Tests.Unit.Silo;
 
@@ -33,8 +32,22 @@ public sealed class SiloEnvironmentTests
     {
         var settings = Read(
             ("DISTMIGRATE_HOST", "elsewhere"), ("DISTMIGRATE_STATE", "/state"), ("DISTMIGRATE_SILO", "/silo"), ("DISTMIGRATE_GATEWAYS", "10.0.0.7:30000"),
-            ("DISTMIGRATE_CLUSTER_ID", "secret"), ("DISTMIGRATE_DEBUG", "1"), ("DISTMIGRATE_FULL", "1"));
+            ("DISTMIGRATE_CLUSTER", "redis.example"), ("DISTMIGRATE_CLUSTER_ID", "secret"), ("DISTMIGRATE_DEBUG", "1"), ("DISTMIGRATE_FULL", "1"));
         Assert.Equivalent(new SiloSettings(), settings, strict: true);
+    }
+
+    [Fact]
+    public void A_variable_that_is_meant_as_a_setting_and_is_none_is_told()
+    {
+        var refused = Assert.Throws<SettingsException>(() => Read(
+            ("DISTMIGRATE_GatwayPort", "1"), ("DISTMIGRATE_LIMITS__WRITRES", "1"), ("DISTMIGRATE_Storage__Roots", "/srv")));
+        Assert.Equal(
+            [
+                "GatwayPort is no setting; GatewayPort is one",
+                "Limits:WRITRES is no setting; Limits:Writers is one",
+                "Storage:Roots is a single value; it is a list, such as [ \"one\", \"two\" ], or in the environment a variable for each entry that ends with its number (__0)",
+            ],
+            refused.Faults.Order());
     }
 
     [Fact]
@@ -44,7 +57,6 @@ public sealed class SiloEnvironmentTests
         Assert.Equal(5, Read(("DISTMIGRATE_Limits__Writers", "5"), ("DISTMIGRATE_LIMITS__WRITERS", "6")).Limits.Writers);
     }
 
-    private static SiloSettings Read(params (string Name, string Value)[] variables) => new ConfigurationBuilder()
-        .AddInMemoryCollection(SiloEnvironment.Settings(new Hashtable(variables.ToDictionary(variable => variable.Name, variable => variable.Value))))
-        .Build().Get<SiloSettings>() ?? new SiloSettings();
+    private static SiloSettings Read(params (string Name, string Value)[] variables) =>
+        SettingsReader.Load(configFile: null, new Hashtable(variables.ToDictionary(variable => variable.Name, variable => variable.Value)));
 }

@@ -1,0 +1,129 @@
+using System.Diagnostics.Metrics;
+using DistMigrate.Transfer;
+
+namespace DistMigrate.Grains.Metrics;
+
+/// <summary>
+/// The metrics of the RAMBlocks that are saved from this host. They come from the engines at the moment somebody looks, so that copying
+/// pays nothing for them. A save that has ended stays as it was for a while, so that a look every minute sees its end.
+/// </summary>
+internal sealed class BlockMetrics : IDisposable
+{
+    /// <summary>Name of the meter.</summary>
+    public const string MeterName = "DistMigrate.RamBlocks";
+
+    /// <summary>Guests whose ended saves are shown at most; the oldest go first.</summary>
+    private const int MostEnded = 100;
+
+    /// <summary>For how long no call may return before they are told as stuck.</summary>
+    private static readonly TimeSpan StuckAfter = TimeSpan.FromSeconds(2);
+
+    private readonly HostedMigrations _migrations;
+    private readonly TimeProvider _time;
+    private readonly Lock _gate = new();
+
+    // By guest: what its ended saves have written, and its RAMBlocks as the last one left them.
+    private readonly Dictionary<string, EndedSave> _ended = [];
+    private readonly RenewingMeter _meter;
+
+    public BlockMetrics(HostedMigrations migrations, TimeProvider time)
+    {
+        _migrations = migrations;
+        _time = time;
+        _meter = new RenewingMeter(MeterName, MetricCatalog.MostRamBlocks, Create, time);
+        migrations.Forgotten += Keep;
+    }
+
+    public void Dispose()
+    {
+        _migrations.Forgotten -= Keep;
+        _meter.Dispose();
+    }
+
+    private void Create(Meter meter)
+    {
+        MetricCatalog.RamBlockPages.Observe(meter, () => ObserveBlocks("state", block =>
+            [(block.Now.Dirty, "dirty"), (block.Now.InFlight, "in_flight"), (block.Now.Written, "written"), (block.Now.Durable, "durable")]));
+        MetricCatalog.RamBlockZero.Observe(meter, () => ObserveBlocks(block => block.Now.Zero));
+        MetricCatalog.RamBlockFailed.Observe(meter, () => ObserveBlocks(block => block.Now.Failed));
+        MetricCatalog.WrittenBytes.Observe(meter, () => ObserveBlocks("kind", block =>
+            [(block.Total.First * 4096, "first"), (block.Total.Redirtied * 4096, "redirtied"), (block.Total.Resumed * 4096, "resumed")]));
+        MetricCatalog.BlocksFailed.Observe(meter, ObserveFailed);
+        MetricCatalog.Epochs.Observe(meter, () => ObserveSaves(attempt => attempt.Epochs));
+        MetricCatalog.JournalBytes.Observe(meter, () => ObserveSaves(attempt => attempt.JournalBytes));
+        MetricCatalog.CallsUnderWay.Observe(meter, () => ObserveSaves(attempt => attempt.CallsUnderWay));
+        MetricCatalog.StuckWriters.Observe(meter, () => ObserveSaves(attempt => attempt.Silence > StuckAfter ? attempt.CallsUnderWay : 0));
+    }
+
+    private List<Measurement<long>> ObserveBlocks(Func<ShownBlock, long> value) =>
+        [.. Blocks().Select(block => new Measurement<long>(value(block), new("guest", block.Guest), new("ramblock", block.Name)))];
+
+    private List<Measurement<long>> ObserveBlocks(string label, Func<ShownBlock, (long Value, string Label)[]> values) =>
+    [
+        .. Blocks().SelectMany(block => values(block).Select(
+            part => new Measurement<long>(part.Value, new("guest", block.Guest), new("ramblock", block.Name), new(label, part.Label)))),
+    ];
+
+    private List<Measurement<long>> ObserveFailed() =>
+        [.. Blocks().GroupBy(block => block.Guest).Select(guest => OfGuest(guest.Count(block => block.Now.Failed > 0), guest.Key))];
+
+    private List<Measurement<long>> ObserveSaves(Func<SaveAttempt, long> value) =>
+        [.. _migrations.Saves.Select(save => OfGuest(value(save.Attempt), save.Spec.Request.Guest))];
+
+    private static Measurement<long> OfGuest(long value, string guest) => new(value, new KeyValuePair<string, object?>("guest", guest));
+
+    private List<ShownBlock> Blocks()
+    {
+        var shown = new List<ShownBlock>();
+        lock (_gate)
+        {
+            foreach (var save in _migrations.Saves)
+            {
+                var before = _ended.GetValueOrDefault(save.Spec.Request.Guest)?.Blocks;
+                shown.AddRange(BlocksOf(save).Select(block => block with { Total = block.Total.Plus(before?.Find(other => other.Name == block.Name)?.Total) }));
+            }
+
+            var running = shown.Select(block => block.Guest).ToHashSet();
+            shown.AddRange(_ended.Where(guest => !running.Contains(guest.Key) && !IsOld(guest.Value)).SelectMany(guest => guest.Value.Blocks));
+            foreach (var block in shown)
+                _meter.Note(block.Guest, block.Name);
+        }
+
+        return shown;
+    }
+
+    private static IEnumerable<ShownBlock> BlocksOf(HostedSave save)
+    {
+        foreach (var name in save.Attempt.RamBlocks)
+        {
+            if (save.Attempt.FindBlock(name)?.Snapshot() is { } now)
+                yield return new ShownBlock(save.Spec.Request.Guest, name, now, new WrittenTotals(now.First, now.Redirtied, now.Resumed));
+        }
+    }
+
+    private void Keep(HostedSave save)
+    {
+        lock (_gate)
+        {
+            var guest = save.Spec.Request.Guest;
+            var before = _ended.GetValueOrDefault(guest)?.Blocks ?? [];
+            var blocks = BlocksOf(save).Select(block => block with { Total = block.Total.Plus(before.Find(other => other.Name == block.Name)?.Total) }).ToList();
+            if (blocks.Count > 0)
+                _ended[guest] = new EndedSave(_time.GetTimestamp(), blocks);
+            while (_ended.Count > MostEnded || _ended.Values.Any(IsOld))
+                _ended.Remove(_ended.MinBy(other => other.Value.At).Key);
+        }
+    }
+
+    private bool IsOld(EndedSave save) => _time.GetElapsedTime(save.At) > MigrationMetrics.Retention;
+
+    private sealed record EndedSave(long At, List<ShownBlock> Blocks);
+
+    private sealed record ShownBlock(string Guest, string Name, BlockCounters Now, WrittenTotals Total);
+
+    /// <summary>Pages that were written of a RAMBlock over all saves that are shown.</summary>
+    private sealed record WrittenTotals(long First, long Redirtied, long Resumed)
+    {
+        public WrittenTotals Plus(WrittenTotals? other) => other is null ? this : new(First + other.First, Redirtied + other.Redirtied, Resumed + other.Resumed);
+    }
+}
