@@ -83,11 +83,11 @@ public sealed partial class DashboardDataTests(ITestOutputHelper output)
         disk.Fill();
         await cluster.WaitAsync(id, status => status.GetProperty("phase").GetString() == "paused", $"{id} is paused");
         await prometheus.WaitForAsync("distmigrate_migrations_in_phase{phase=\"paused\"} == 1", details: () => cluster.Log);
-        await prometheus.WaitForAsync("distmigrate_migration_data_remaining_bytes{guest=\"saved\"} > 0 and on (guest, migration_id) distmigrate_migration_transfer_rate_bytes_per_second == 0", details: () => cluster.Log);
+        await prometheus.WaitForAsync("distmigrate_migration_data_remaining_bytes{guest=\"saved\"} > 0 and on (guest, instance) distmigrate_migration_transfer_rate_bytes_per_second == 0", details: () => cluster.Log);
 
         disk.Free();
         await prometheus.WaitForAsync("sum(increase(distmigrate_resumes_total{result=\"resumed\"}[10s])) > 0", TimeSpan.FromSeconds(120), () => cluster.Log);
-        await prometheus.WaitForAsync("migration:distmigrate_dirty_to_transfer:ratio > 1", TimeSpan.FromSeconds(120), () => cluster.Log);
+        await prometheus.WaitForAsync("guest:distmigrate_dirty_to_transfer:ratio > 1", TimeSpan.FromSeconds(120), () => cluster.Log);
         (await cluster.RunAsync("complete", id, "--detach")).ExpectOk();
         await cluster.WaitAsync(id, status => status.GetProperty("phase").GetString() == "completed", $"{id} is completed");
         await prometheus.WaitForAsync("distmigrate_migration_end_time_seconds{guest=\"saved\"}", details: () => cluster.Log);

@@ -2,24 +2,25 @@ using System.Runtime.CompilerServices;
 
 namespace DistMigrate.Tests.Lab;
 
-/// <summary>The repository that is tested.</summary>
+/// <summary>The repository that the tests were built from.</summary>
 public static class Repository
 {
-    /// <summary>Its folder: above this file as it was compiled, or above the test's own assembly.</summary>
+    /// <summary>Its folder.</summary>
     public static string Root { get; } = Find();
 
-    /// <summary>A path in it.</summary>
-    public static string At(params ReadOnlySpan<string> names) => Path.Combine([Root, .. names]);
+    /// <summary>A file or folder of it, by its path from there.</summary>
+    public static string Path(string path) => System.IO.Path.Combine(Root, path);
 
+    /// <summary>Above this file as it was compiled, or above the test's own assembly.</summary>
     private static string Find([CallerFilePath] string thisFile = "") =>
-        Above(Path.GetDirectoryName(thisFile)) ?? Above(AppContext.BaseDirectory) ?? Above(Environment.CurrentDirectory)
+        Above(System.IO.Path.GetDirectoryName(thisFile)) ?? Above(AppContext.BaseDirectory) ?? Above(Environment.CurrentDirectory)
         ?? throw new DirectoryNotFoundException($"No folder above {thisFile}, {AppContext.BaseDirectory} or {Environment.CurrentDirectory} holds DistMigrate.sln.");
 
     private static string? Above(string? folder)
     {
-        while (folder is not null && !File.Exists(Path.Combine(folder, "DistMigrate.sln")))
+        while (folder is not null && !File.Exists(System.IO.Path.Combine(folder, "DistMigrate.sln")))
         {
-            folder = Path.GetDirectoryName(folder);
+            folder = System.IO.Path.GetDirectoryName(folder);
         }
 
         return folder;

@@ -8,7 +8,7 @@ namespace DistMigrate.Tests.Lab.Monitoring;
 public sealed record Dashboard(string Name, JsonObject Json)
 {
     /// <summary>Where they are.</summary>
-    public static string Folder => Repository.At("deploy", "grafana", "dashboards");
+    public static string Folder => Repository.Path("deploy/grafana/dashboards");
 
     /// <summary>All of them.</summary>
     public static IReadOnlyList<Dashboard> ReadAll() =>

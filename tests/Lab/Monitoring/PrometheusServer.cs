@@ -120,7 +120,7 @@ public sealed class PrometheusServer : IAsyncDisposable
     /// <summary>A copy of what is deployed, with this machine's targets and a faster pace.</summary>
     private static string Configure(Belongings belongings, IReadOnlyDictionary<string, string> targets)
     {
-        var source = Repository.At("deploy", "prometheus");
+        var source = Repository.Path("deploy/prometheus");
         var folder = belongings.MakeFolder("prometheus");
         foreach (var file in Directory.EnumerateFiles(source, "*.yml", SearchOption.AllDirectories))
         {

@@ -1,5 +1,4 @@
 using System.Text.RegularExpressions;
-using DistMigrate.Tests.Lab;
 
 namespace DistMigrate.Tests.Unit.Deploy;
 
@@ -12,7 +11,7 @@ public sealed partial class AlertTests
 
     public static TheoryData<string> Names => [.. Alerts.Keys];
 
-    private static string RunbookFolder { get; } = Repository.At("docs", "runbooks");
+    private static string RunbookFolder { get; } = Repository.Path("docs/runbooks");
 
     [Theory]
     [MemberData(nameof(Names))]
@@ -41,7 +40,15 @@ public sealed partial class AlertTests
 
     [Fact]
     public void A_runbook_belongs_to_an_alert() =>
-        Assert.Equal(Alerts.Keys.Order(), Directory.EnumerateFiles(RunbookFolder).Select(Path.GetFileNameWithoutExtension).Order());
+        Assert.Equal(Alerts.Keys.Append("README").Order(), Directory.EnumerateFiles(RunbookFolder).Select(Path.GetFileNameWithoutExtension).Order());
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void An_alert_is_in_the_list_of_runbooks_as_it_is(string name)
+    {
+        var severity = Severity().Match(Alerts[name]).Groups[1].Value;
+        Assert.Contains($"| [{name}]({name}.md) | {severity} |", File.ReadAllText(Path.Combine(RunbookFolder, "README.md")), StringComparison.Ordinal);
+    }
 
     [Fact]
     public void Every_metric_that_rules_tests_and_runbooks_name_is_there()
@@ -52,17 +59,20 @@ public sealed partial class AlertTests
                       where !KnownMetrics.Has(match.Value)
                       select $"{Path.GetFileName(file)}: {match.Value}";
         Assert.Equal([], unknown);
-        Assert.True(KnownMetrics.Names.Count > 30, "docs/metrics.md lists hardly any metric: is its table still read?");
+        Assert.True(KnownMetrics.Names.Count > 30, "The catalog has hardly any metric.");
         Assert.False(KnownMetrics.Has("distmigrate_ramblock_pages_total"));
     }
 
     [GeneratedRegex(@"^      - alert: (\w+)\n(?:(?:        .*)?\n)+", RegexOptions.Multiline)]
     private static partial Regex Alert();
 
+    [GeneratedRegex(@"^ +severity: (\w+)$", RegexOptions.Multiline)]
+    private static partial Regex Severity();
+
     [GeneratedRegex(@"^        alertname: (\w+)\n        exp_alerts:(.*)$", RegexOptions.Multiline)]
     private static partial Regex Expectation();
 
     // Names with colons are records: what stands before and after the metric in them is not one.
-    [GeneratedRegex(@"(?<![\w:-])(distmigrate_\w+|migration:[\w:]+|host:[\w:]+)(?!:)\b")]
+    [GeneratedRegex(@"(?<![\w:-])(distmigrate_\w+|guest:[\w:]+|host:[\w:]+)(?!:)\b")]
     private static partial Regex Metric();
 }

@@ -1,14 +1,14 @@
 using System.Text.RegularExpressions;
-using DistMigrate.Tests.Lab;
+using DistMigrate.Grains.Metrics;
 
 namespace DistMigrate.Tests.Unit.Deploy;
 
-/// <summary>The metrics that there are: what docs/metrics.md lists, what our rules record, and what Prometheus, Orleans and .NET have beside them.</summary>
+/// <summary>The metrics that there are: what the catalog has, what our rules record, and what Prometheus, Orleans and .NET have beside them.</summary>
 internal static partial class KnownMetrics
 {
     private static readonly string[] Others = ["up", "scrape_duration_seconds"];
     private static readonly string[] Endings = ["_bucket", "_sum", "_count"];
-    private static readonly HashSet<string> Ours = [.. Row().Matches(File.ReadAllText(Repository.At("docs", "metrics.md"))).Select(match => match.Groups[1].Value)];
+    private static readonly HashSet<string> Ours = [.. MetricCatalog.All.Select(metric => metric.PrometheusName)];
     private static readonly HashSet<string> Recorded = [.. Record().Matches(File.ReadAllText(RuleFiles.Recording)).Select(match => match.Groups[1].Value)];
 
     /// <summary>The names of ours; those of histograms without an ending.</summary>
@@ -21,9 +21,6 @@ internal static partial class KnownMetrics
 
     private static bool HasOurs(string name) =>
         Ours.Contains(name) || Endings.Any(ending => name.EndsWith(ending, StringComparison.Ordinal) && Ours.Contains(name[..^ending.Length]));
-
-    [GeneratedRegex(@"^\| `(distmigrate_\w+)` \|", RegexOptions.Multiline)]
-    private static partial Regex Row();
 
     [GeneratedRegex(@"^ +- record: (\S+)$", RegexOptions.Multiline)]
     private static partial Regex Record();

@@ -37,9 +37,9 @@ public sealed class PrometheusTests
             File.Copy(RuleFiles.Tests.Single(path => Path.GetFileName(path) == "migrations.yml"), tests);
             File.Copy(RuleFiles.Recording, Path.Combine(folder, "rules", "recording.yml"));
             var alerts = File.ReadAllText(RuleFiles.Alerts);
-            const string Limit = "migration:distmigrate_dirty_to_transfer:ratio > 1\n";
+            const string Limit = "guest:distmigrate_dirty_to_transfer:ratio > 1\n";
             Assert.Contains(Limit, alerts, StringComparison.Ordinal);
-            await File.WriteAllTextAsync(Path.Combine(folder, "rules", "alerts.yml"), alerts.Replace(Limit, "migration:distmigrate_dirty_to_transfer:ratio > 0.5\n", StringComparison.Ordinal));
+            await File.WriteAllTextAsync(Path.Combine(folder, "rules", "alerts.yml"), alerts.Replace(Limit, "guest:distmigrate_dirty_to_transfer:ratio > 0.5\n", StringComparison.Ordinal));
 
             var (code, output) = await PromTool.RunAsync("test", "rules", tests);
             Assert.Equal(1, code);
