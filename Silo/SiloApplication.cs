@@ -40,7 +40,9 @@ internal sealed partial class SiloApplication : IAsyncDisposable
     public static SiloApplication Build(SiloArguments arguments, Action<IServiceCollection>? replace = null)
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = arguments.StateFolder });
+        // Nothing of the framework's own configuration; it takes a source to keep what is set below.
         builder.Configuration.Sources.Clear();
+        builder.Configuration.AddInMemoryCollection();
         var settings = SettingsReader.Load(arguments.ConfigFile, Environment.GetEnvironmentVariables());
 
         var address = IPAddress.Parse(settings.Address);
