@@ -36,7 +36,7 @@ public sealed class PrometheusTests
             var tests = Path.Combine(folder, "tests", "migrations.yml");
             File.Copy(RuleFiles.Tests.Single(path => Path.GetFileName(path) == "migrations.yml"), tests);
             File.Copy(RuleFiles.Recording, Path.Combine(folder, "rules", "recording.yml"));
-            var alerts = File.ReadAllText(RuleFiles.Alerts);
+            var alerts = await File.ReadAllTextAsync(RuleFiles.Alerts);
             const string Limit = "guest:distmigrate_dirty_to_transfer:ratio > 1\n";
             Assert.Contains(Limit, alerts, StringComparison.Ordinal);
             await File.WriteAllTextAsync(Path.Combine(folder, "rules", "alerts.yml"), alerts.Replace(Limit, "guest:distmigrate_dirty_to_transfer:ratio > 0.5\n", StringComparison.Ordinal));
