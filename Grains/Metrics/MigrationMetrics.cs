@@ -161,7 +161,7 @@ internal sealed class MigrationMetrics : IDisposable
         return found;
     }
 
-    private IEnumerable<ShownMigration> Latest()
+    private Dictionary<string, ShownMigration>.ValueCollection Latest()
     {
         var latest = new Dictionary<string, ShownMigration>(_shown.Count);
         foreach (var shown in _shown.Values)

@@ -41,7 +41,10 @@ internal sealed class ClusterHost(
     public bool HasEnded => _process is { HasExited: true };
 
     /// <summary>Where its silo takes clients.</summary>
-    public string Gateway => JsonDocument.Parse(File.ReadAllBytes(EndpointFile)).RootElement.GetProperty("gateway").GetString()!;
+    public string Gateway => ReadEndpoint("gateway");
+
+    /// <summary>Where its silo shows its metrics, without the scheme.</summary>
+    public string MetricsAddress => new Uri(ReadEndpoint("http")).Authority;
 
     private string EndpointFile => Path.Combine(folder, "silo.json");
 
@@ -49,6 +52,8 @@ internal sealed class ClusterHost(
     /// <param name="itsFolder">Its state folder.</param>
     /// <param name="itsMount">What it sees in the place of a folder of the machine.</param>
     public ClusterHost Replacement(string itsFolder, PrivateMount? itsMount = null) => new(Name, itsFolder, settings, belongings, place, itsMount);
+
+    private string ReadEndpoint(string name) => JsonDocument.Parse(File.ReadAllBytes(EndpointFile)).RootElement.GetProperty(name).GetString()!;
 
     private string GuestFolder => Path.Combine(folder, "guests");
 

@@ -22,6 +22,12 @@ public enum LabNeeds
     /// <summary>Network and mount namespaces: root, and iproute2.</summary>
     Namespaces = 16,
 
+    /// <summary>prometheus and promtool.</summary>
+    Prometheus = 32,
+
+    /// <summary>A file system in a file, which can be filled up: root, loop devices and mkfs.ext4.</summary>
+    LoopDisk = 64,
+
     /// <summary>Everything for <see cref="SelfCheckBoot"/>.</summary>
     SelfCheckGuest = Qemu | Nasm,
 

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
+using DistMigrate.Tests.Lab.Storage;
 
 namespace DistMigrate.Tests.Lab;
 
@@ -70,6 +71,16 @@ public static partial class LabPrograms
         if (needs.HasFlag(LabNeeds.Redis) && !IsOnPath("redis-server"))
         {
             return $"redis-server is not installed: {Remedy}.";
+        }
+
+        if (needs.HasFlag(LabNeeds.Prometheus) && !(IsOnPath("prometheus") && IsOnPath("promtool")))
+        {
+            return $"prometheus is not installed: {Remedy}.";
+        }
+
+        if (needs.HasFlag(LabNeeds.LoopDisk) && LoopDisk.Missing is { } missing)
+        {
+            return missing;
         }
 
         return needs.HasFlag(LabNeeds.Namespaces) ? LabNetwork.Missing : null;

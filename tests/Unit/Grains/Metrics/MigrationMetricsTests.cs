@@ -42,7 +42,7 @@ public sealed class MigrationMetricsTests : IDisposable
     public void What_tells_of_a_moment_goes_with_the_end_and_the_rest_stays_for_a_quarter_of_an_hour()
     {
         _metrics.Show(Running("m", "vm", 1 << 20));
-        Assert.Equal(1, Of(MetricCatalog.DataRemaining).Count);
+        Assert.Single(Of(MetricCatalog.DataRemaining));
         _metrics.Show(Ended("m", "vm"));
         var samples = _reading.Read();
         Assert.DoesNotContain(samples, sample => sample.Metric == MetricCatalog.DataRemaining || sample.Metric == MetricCatalog.TransferRate);

@@ -1,10 +1,11 @@
 using System.Runtime.CompilerServices;
 
-namespace DistMigrate.Tests.Unit;
+namespace DistMigrate.Tests.Lab;
 
 /// <summary>The repository that the tests were built from.</summary>
-internal static class Repository
+public static class Repository
 {
+    /// <summary>Its folder.</summary>
     public static string Root { get; } = Find();
 
     /// <summary>A file or folder of it, by its path from there.</summary>
@@ -18,7 +19,10 @@ internal static class Repository
     private static string? Above(string? folder)
     {
         while (folder is not null && !File.Exists(System.IO.Path.Combine(folder, "DistMigrate.sln")))
+        {
             folder = System.IO.Path.GetDirectoryName(folder);
+        }
+
         return folder;
     }
 }
