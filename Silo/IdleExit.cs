@@ -37,7 +37,7 @@ internal sealed class ClientActivity(TimeProvider time) : IIncomingGrainCallFilt
 
     public Task Invoke(IIncomingGrainCallContext context)
     {
-        // The supervisor's own rounds ask the catalog, hosts and coordinators alike; it marks them.
+        // The supervisor's own rounds, and the status page, ask the catalog, hosts and coordinators alike; they mark their calls.
         if (RequestContext.Get(MigrationSupervisor.RoundMark) is null)
             Touch();
         return context.Invoke();

@@ -3,6 +3,7 @@ using System.Reflection;
 using System.Security.Cryptography;
 using System.Text;
 using DistMigrate.Grains;
+using DistMigrate.Silo.Page;
 using DistMigrate.Transfer;
 using Microsoft.Extensions.Options;
 using OpenTelemetry.Metrics;
@@ -31,7 +32,8 @@ internal sealed partial class SiloApplication : IAsyncDisposable
         _endpoint = endpoint;
     }
 
-    private static string Version { get; } =
+    /// <summary>The silo's version, with its commit.</summary>
+    public static string Version { get; } =
         typeof(SiloApplication).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
 
     /// <summary>Puts it together.</summary>
@@ -67,12 +69,14 @@ internal sealed partial class SiloApplication : IAsyncDisposable
                 : null)
             .AddPrometheusExporter());
         builder.Services.AddSingleton<SiloMetrics>();
+        builder.Services.AddSingleton<StatusReader>();
         builder.UseOrleans(silo => ConfigureSilo(silo, arguments, settings, endpoint));
         replace?.Invoke(builder.Services);
 
         var application = builder.Build();
         application.MapPrometheusScrapingEndpoint("/metrics");
         application.MapGet("/healthz", () => Results.Text("ok\n"));
+        application.MapStatusPage(IPAddress.Parse(settings.HttpAddress));
         return new SiloApplication(application, arguments, settings, endpoint);
     }
 

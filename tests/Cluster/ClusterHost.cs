@@ -43,6 +43,14 @@ internal sealed class ClusterHost(
     /// <summary>Where its silo takes clients.</summary>
     public string Gateway => JsonDocument.Parse(File.ReadAllBytes(EndpointFile)).RootElement.GetProperty("gateway").GetString()!;
 
+    /// <summary>Reads what its silo's web endpoint tells as JSON.</summary>
+    public async Task<JsonElement> GetAsync(string path)
+    {
+        var http = JsonDocument.Parse(await File.ReadAllBytesAsync(EndpointFile)).RootElement.GetProperty("http").GetString();
+        using var client = new HttpClient { Timeout = Wait.Ordinary };
+        return JsonDocument.Parse(await client.GetStringAsync(new Uri(http + path))).RootElement;
+    }
+
     private string EndpointFile => Path.Combine(folder, "silo.json");
 
     /// <summary>Another silo of the same host.</summary>

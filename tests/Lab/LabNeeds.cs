@@ -22,6 +22,9 @@ public enum LabNeeds
     /// <summary>Network and mount namespaces: root, and iproute2.</summary>
     Namespaces = 16,
 
+    /// <summary>The browser Chromium.</summary>
+    Browser = 32,
+
     /// <summary>Everything for <see cref="SelfCheckBoot"/>.</summary>
     SelfCheckGuest = Qemu | Nasm,
 
