@@ -1,3 +1,4 @@
+using DistMigrate.Contracts;
 using DistMigrate.Grains;
 
 namespace DistMigrate.Silo;
@@ -38,7 +39,8 @@ internal sealed class ClientActivity(TimeProvider time) : IIncomingGrainCallFilt
     public Task Invoke(IIncomingGrainCallContext context)
     {
         // The supervisor's own rounds, and the status page, ask the catalog, hosts and coordinators alike; they mark their calls.
-        if (RequestContext.Get(MigrationSupervisor.RoundMark) is null)
+        // A grain's own timer is a call to it, too, of an interface that is not ours.
+        if (context.InterfaceMethod.DeclaringType?.Assembly == typeof(IHostGrain).Assembly && RequestContext.Get(MigrationSupervisor.RoundMark) is null)
             Touch();
         return context.Invoke();
     }

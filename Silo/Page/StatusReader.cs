@@ -60,10 +60,10 @@ internal sealed class StatusReader(IGrainFactory grains, IOptions<HostOptions> o
             silent);
     }
 
-    /// <summary>One migration of those that the overview showed last; null when it is none of them, so that no made-up id reaches a grain.</summary>
+    /// <summary>One migration of those that the overview shows; null when it is none of them, so that no made-up id reaches a grain.</summary>
     public async Task<DetailDocument?> ReadAsync(string id)
     {
-        if (_shown is null)
+        if (_shown?.ContainsKey(id) != true)
             await ReadAsync();
         if (_shown?.GetValueOrDefault(id) is not { } summary)
             return null;

@@ -3,6 +3,7 @@
 
 const EVERY = 2000;
 const PATIENCE = 15000;
+const SMALL = 64;
 const CELL = { width: 12, height: 18, gap: 2, least: 2 };
 
 // From the bottom of a cell to its top.
@@ -87,17 +88,18 @@ function element(name, className, text) {
   return made;
 }
 
-function shape(name, attributes) {
-  const made = document.createElementNS('http://www.w3.org/2000/svg', name);
-  set(made, attributes);
-  return made;
-}
+const shape = (name, attributes) => shaped(document.createElementNS('http://www.w3.org/2000/svg', name), attributes);
 
 function set(node, attributes) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null) node.removeAttribute(name);
     else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
   }
+}
+
+function shaped(node, attributes) {
+  set(node, attributes);
+  return node;
 }
 
 function say(node, text) {
@@ -129,10 +131,11 @@ function fill(parent, items, keyOf, make, update) {
 
 /** A table's rows: a cell is a text, or an object with text, class and, for a link, href. */
 function fillRows(body, rows) {
-  fill(body, rows, row => row.key, () => element('tr'), (line, row) => {
+  const names = [...body.parentNode.tHead.rows[0].cells].map(cell => cell.textContent);
+  fill(body, rows, row => row.key, () => shaped(element('tr'), { role: 'row' }), (line, row) => {
     row.cells.forEach((given, index) => {
       const cell = typeof given === 'object' ? given : { text: given };
-      const td = line.children[index] || line.appendChild(element('td'));
+      const td = line.children[index] || line.appendChild(shaped(element('td'), { role: 'cell', 'data-name': names[index] }));
       if (td.className !== (cell.className || '')) td.className = cell.className || '';
       let target = td;
       if (cell.href || cell.pill) {
@@ -183,7 +186,7 @@ function factsOf(migration, now) {
     ['Iteration', live ? String(live.iteration) : ''],
     ['Expected downtime', live ? duration(live['expected-downtime']) + (live['allowed-downtime'] === undefined ? '' : ` of ${duration(live['allowed-downtime'])} allowed`) : ''],
     ['Downtime', migration.downtime > 0 ? duration(migration.downtime) + (parts ? ` (${parts})` : '') : ''],
-    ['Guest', migration['guest-state']],
+    ['Guest state', migration['guest-state']],
     ['In this phase for', migration.ended ? '' : age(migration['phase-since'], now)],
     ['Queue', migration['queue-position'] > 0 ? `position ${migration['queue-position']}` : ''],
     ['Took', migration.ended && migration.started ? age(migration.started, migration.ended) : ''],
@@ -234,6 +237,12 @@ function updateMigration(card, migration, now, selected) {
     + (wrong['next-try'] ? ` Next try at ${clock(wrong['next-try'])}.` : ` It waits for 'distmigrate resume ${migration.id}'.`));
 }
 
+/** Those that run first, newest first as they come, then those that wait, the next one first. */
+function byTurn(one, other) {
+  const turn = migration => migration.phase === 'queued' ? migration['queue-position'] || Number.MAX_SAFE_INTEGER : 0;
+  return turn(one) - turn(other);
+}
+
 function showOverview(overview) {
   const now = overview.time;
   document.title = `${overview.host} · DistMigrate`;
@@ -242,7 +251,7 @@ function showOverview(overview) {
     { what: `Host ${host.host}`, text: `is down since ${clock(host.since)}.${host['as-of'] ? ` What is shown of it is of ${clock(host['as-of'])}.` : ''}` }))));
 
   byId('unfinished-none').hidden = overview.unfinished.length > 0;
-  fill(byId('unfinished'), overview.unfinished, migration => migration.id, makeMigration,
+  fill(byId('unfinished'), [...overview.unfinished].sort(byTurn), migration => migration.id, makeMigration,
     (card, migration) => updateMigration(card, migration, now, migration.id === selection()));
   sayIf(byId('unfinished-more'), overview['left-out'] > 0 && `${count(overview['left-out'])} more are not shown; 'distmigrate list' has them all.`);
 
@@ -308,14 +317,15 @@ function statesOf(dirty, inFlight, written, durable, zero) {
   return { dirty, 'in-flight': inFlight, written: written - (zero - durableZero), durable: durable - durableZero, zero };
 }
 
-const columnsIn = width => width >= 760 ? 64 : 32;
+/** A block with fewer cells than a whole row has takes less room. */
+const isSmall = block => block['used-length'] / 4096 <= SMALL;
 
 /** Each cell is a column of its states' shares; what is there at all is to be seen. */
 function updateMap(svg, block) {
   const { map } = block;
   const pages = block['used-length'] / 4096;
   const cells = map.dirty.length;
-  const columns = columnsIn(byId('blocks').clientWidth);
+  const columns = !isSmall(block) && byId('blocks').clientWidth >= 760 ? 64 : 32;
   const [wide, high] = [CELL.width + CELL.gap, CELL.height + CELL.gap];
   set(svg, { viewBox: `0 0 ${columns * wide - CELL.gap} ${Math.ceil(cells / columns) * high - CELL.gap}`, 'data-cells': cells });
   fill(svg, [...Array(cells).keys()], index => index, () => {
@@ -355,9 +365,8 @@ function updateBlock(made, block) {
   const states = statesOf(block['pages-dirty'], block['pages-in-flight'], block['pages-written'], block['pages-durable'], block['pages-zero']);
   const pages = block['used-length'] / 4096;
   const text = percentOf(states, pages);
-  set(made, { 'data-ramblock': block.ramblock });
-  say(title.lastChild, `${size(block['used-length'])} · ${block.activity} · ${count(pages)} pages`
-    + (block.iteration > 0 ? ` · iteration ${block.iteration}` : '') + (block.memory ? ` · read from ${block.memory}` : ''));
+  set(made, { 'data-ramblock': block.ramblock, class: isSmall(block) ? 'block small' : 'block' });
+  say(title.lastChild, `${size(block['used-length'])} · ${block.activity} · ${count(pages)} ${pages === 1 ? 'page' : 'pages'}`);
   say(shares, text);
   sayIf(error, (block.error ? `${block.error} ` : '') + (block['pages-failed'] ? `${count(block['pages-failed'])} pages wait to be written again after a failure.` : ''));
   svg.toggleAttribute('hidden', !block.map);
@@ -434,8 +443,8 @@ async function ask() {
   }
   asking = false;
   document.body.classList.toggle('stale', failingSince !== null);
-  say(byId('freshness'), failingSince === null ? `as of ${clock(lastGood)}`
-    : `The silo does not answer since ${clock(failingSince)}.${lastGood ? ` This is as of ${clock(lastGood)}.` : ''}`);
+  say(byId('freshness'), lastGood ? `as of ${clock(lastGood)}` : '');
+  sayIf(byId('failing'), failingSince && `The silo has not answered since ${clock(failingSince)}.${lastGood ? ` What is shown is as of ${clock(lastGood)}.` : ''}`);
   timer = setTimeout(ask, EVERY);
 }
 
