@@ -202,7 +202,7 @@ internal sealed partial class SiloApplication : IAsyncDisposable
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(mark)))[..12];
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Silo of host {Host} is ready: gateway {Gateway}, metrics {Http}/metrics")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "Silo of host {Host} is ready: gateway {Gateway}, status page {Http}, metrics {Http}/metrics")]
     private static partial void LogReady(ILogger logger, string host, string gateway, string http);
 
     [LoggerMessage(Level = LogLevel.Warning,

@@ -22,11 +22,11 @@ internal sealed class SiloSettings
     /// <summary>Port for other silos; 0 takes a free one.</summary>
     public int SiloPort { get; set; }
 
-    /// <summary>Address that /metrics and /healthz listen on, which ask for no password.</summary>
+    /// <summary>Address that the status page, /metrics and /healthz listen on, which ask for no password.</summary>
     /// <value>127.0.0.1 by default, whatever <see cref="Address"/> is.</value>
     public string HttpAddress { get; set; } = "127.0.0.1";
 
-    /// <summary>Port of /metrics and /healthz; 0 takes a free one.</summary>
+    /// <summary>Port of the status page, /metrics and /healthz; 0 takes a free one.</summary>
     public int HttpPort { get; set; }
 
     /// <summary>The other silos, and where grain state lies.</summary>

@@ -8,9 +8,9 @@ const CELL = { width: 12, height: 18, gap: 2, least: 2 };
 
 // From the bottom of a cell to its top.
 const STATES = [
-  { name: 'durable', text: 'durable', means: 'on storage, covered by a good fsync' },
-  { name: 'zero', text: 'zero', means: 'written or durable as a hole: the page is zero' },
-  { name: 'written', text: 'written', means: 'written since the last good fsync' },
+  { name: 'durable', text: 'durable', means: 'covered by a good fsync' },
+  { name: 'zero', text: 'zero', means: 'a hole in the image' },
+  { name: 'written', text: 'written', means: 'not yet covered by a good fsync' },
   { name: 'in-flight', text: 'in flight', means: 'being read and written now' },
   { name: 'dirty', text: 'dirty', means: 'to be written' },
 ];

@@ -24,7 +24,7 @@ public sealed class StatusPageTests : IClassFixture<ProductUnderTest>, IAsyncLif
     {
         _product = product;
         product.Settings["DISTMIGRATE_Host"] = Host;
-        product.Settings["DISTMIGRATE_Limits__MaxOutgoing"] = "1";
+        product.Settings["DISTMIGRATE_Limits__MaxOutgoing"] = "2";
     }
 
     private Uri Address => new(_product.ReadEndpoint()!.Value.GetProperty("http").GetString() + "/");
@@ -61,19 +61,21 @@ public sealed class StatusPageTests : IClassFixture<ProductUnderTest>, IAsyncLif
     {
         await using var db = await QemuProcess.StartAsync(new GuestRecipe { MiB = 24 });
         await db.WaitUntilReadyAsync();
-        var ended = await BeginAsync("db1", db, _product.Image("db1-first.img"));
-        (await _product.RunAsync("cancel", ended)).ExpectOk();
-        Assert.Equal("cancelled", (await _product.WaitForEndAsync(ended)).GetProperty("phase").GetString());
-        var waiting = await BeginAsync("db1", db, _product.Image("db1.img"));
+        var ended = await BeginAsync("db1", db, _product.Image("db1-first.img"), rate: "1GiB/s");
+        Assert.Equal("completed", (await _product.WaitForEndAsync(ended)).GetProperty("phase").GetString());
+        var other = await BeginAsync("db1", db, _product.Image("db1.img"), rate: "64KiB/s");
+
+        // It waits for as long as it is asked about, so it needs no guest of its own.
+        var waiting = await BeginAsync("cache1", db, _product.Image("cache1.img"));
 
         await using var browser = await Browser.StartAsync();
         await browser.ShowAsAsync(1200, 900, isDark: false);
-        await browser.OpenAsync(Address);
+        await browser.OpenAsync(new Uri(Address, $"#{_id}"));
         await browser.UntilAsync($"document.querySelector('[data-id=\"{_id}\"] .phase')?.textContent === 'active'", () => _product.SiloLog);
         await browser.UntilAsync($"document.querySelector('[data-id=\"{_id}\"] .steps [aria-current=step]')?.textContent === 'active'");
         await browser.UntilAsync($"document.querySelector('[data-id=\"{waiting}\"] .phase')?.textContent === 'queued'");
-        await browser.UntilAsync("document.querySelector('#queue')?.textContent.includes('db1')");
-        await browser.UntilAsync("document.querySelector('#ended')?.textContent.includes('cancelled')");
+        await browser.UntilAsync("document.querySelector('#queue')?.textContent.includes('cache1')");
+        await browser.UntilAsync("document.querySelector('#ended')?.textContent.includes('completed')");
         await browser.UntilAsync($"[...document.querySelectorAll('#hosts tr')].some(row => row.textContent.startsWith('{Host}up'))");
 
         // Along the largest block: what is durable, zero or written already, and what is to be written; all of it in words as well.
@@ -97,8 +99,9 @@ public sealed class StatusPageTests : IClassFixture<ProductUnderTest>, IAsyncLif
         Assert.Contains(browser.Requests, request => request.AbsolutePath == $"/api/migrations/{_id}");
         await TakePicturesAsync(browser);
 
-        (await _product.RunAsync("cancel", waiting)).ExpectOk();
-        await browser.UntilAsync($"!document.querySelector('[data-id=\"{waiting}\"]') && document.querySelectorAll('#ended tr').length >= 2");
+        foreach (var id in (string[])[waiting, other])
+            (await _product.RunAsync("cancel", id)).ExpectOk();
+        await browser.UntilAsync($"!document.querySelector('[data-id=\"{waiting}\"], [data-id=\"{other}\"]') && document.querySelector('#ended').textContent.includes('cancelled')");
     }
 
     [RequiresQemuFact(LabNeeds.SelfCheckGuest | LabNeeds.Browser)]
@@ -177,8 +180,8 @@ public sealed class StatusPageTests : IClassFixture<ProductUnderTest>, IAsyncLif
         _ => node?.DeepClone(),
     };
 
-    private async Task<string> BeginAsync(string name, QemuProcess guest, string image) =>
-        (await _product.RunAsync("save", name, image, "--qmp", guest.QmpSocket, "--bwlimit", Slow, "--detach", "--output", "json")).ExpectOk().Json
+    private async Task<string> BeginAsync(string name, QemuProcess guest, string image, string rate = Slow) =>
+        (await _product.RunAsync("save", name, image, "--qmp", guest.QmpSocket, "--bwlimit", rate, "--detach", "--output", "json")).ExpectOk().Json
             .GetProperty("id").GetString()!;
 
     private async Task TakePicturesAsync(Browser browser)

@@ -44,7 +44,7 @@ public sealed class PageDocumentsTests
             DistMigrate.Client.Output.MigrationOutput.ToDocument(status), DistMigrate.Client.Output.OutputJson.Default.MigrationDocument);
         var shared = command.EnumerateObject().Where(property => json.TryGetProperty(property.Name, out _)).ToArray();
         Assert.True(shared.Length > 18, string.Join(", ", shared.Select(property => property.Name)));
-        Assert.All(shared, property => Assert.Equal(property.Value.ToString(), json.GetProperty(property.Name).ToString()));
+        Assert.All(shared, property => Assert.True(JsonElement.DeepEquals(property.Value, json.GetProperty(property.Name)), property.Name));
         Assert.Equal(["schema", "qmp"], command.EnumerateObject().Select(property => property.Name).Except(shared.Select(property => property.Name)));
 
         string Text(string name) => json.GetProperty(name).GetString()!;
