@@ -248,7 +248,7 @@ function showOverview(overview) {
   document.title = `${overview.host} · DistMigrate`;
   say(byId('silo'), `silo of host ${overview.host}, version ${shortVersion(overview.version)}`);
   fillNotices(byId('notices'), noticesOf(overview.silent).concat(overview.hosts.filter(host => host.state === 'down').map(host => (
-    { what: `Host ${host.host}`, text: `is down since ${clock(host.since)}.${host['as-of'] ? ` What is shown of it is of ${clock(host['as-of'])}.` : ''}` }))));
+    { what: `Host ${host.host}`, text: `has been down since ${clock(host.since)}.${host['as-of'] ? ` What is shown of it is of ${clock(host['as-of'])}.` : ''}` }))));
 
   byId('unfinished-none').hidden = overview.unfinished.length > 0;
   fill(byId('unfinished'), [...overview.unfinished].sort(byTurn), migration => migration.id, makeMigration,
@@ -277,7 +277,7 @@ function showOverview(overview) {
       usage(host.outgoing), usage(host.incoming), { text: host.outgoing ? String(host.queued) : '', className: 'number' },
       { text: host['available-memory'] === undefined ? '' : size(host['available-memory']), className: 'number' },
       { text: host.storage.map(root => `${root.free === undefined ? 'not told' : size(root.free)} in ${root.path}`).join('\n'), className: 'path' },
-      host.guests.join(', '), { text: host.version ? shortVersion(host.version) : '', className: 'keep' },
+      host.guests.join(', '), { text: host.version ? shortVersion(host.version) : '', className: 'version' },
     ],
   })));
 
