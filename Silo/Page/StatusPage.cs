@@ -1,5 +1,4 @@
 using System.Net;
-using DistMigrate.Contracts;
 
 namespace DistMigrate.Silo.Page;
 
@@ -24,7 +23,7 @@ internal static class StatusPage
         page.MapGet("/api/migrations/{id}", async (string id, StatusReader reader) =>
             await reader.ReadAsync(id) is { } migration
                 ? Results.Json(migration, PageJson.Default.DetailDocument)
-                : Results.Text($"The page shows no migration of that id.\n", statusCode: StatusCodes.Status404NotFound));
+                : Results.Text("The page shows no migration of that id.\n", statusCode: StatusCodes.Status404NotFound));
     }
 
     private static void MapFile(IEndpointRouteBuilder page, string path, string name, string contentType)

@@ -43,7 +43,7 @@ internal sealed class StatusReader(IGrainFactory grains, IOptions<HostOptions> o
         var unfinished = catalog.Where(migration => !migration.Phase.IsEnd()).ToArray();
         var statuses = Task.WhenAll(unfinished.Take(MostUnfinished).Select(AskMigrationAsync));
         var hostAnswers = await Task.WhenAll(hosts.Select(AskHostAsync));
-        var hostStatuses = Heard(hostAnswers, silent).ToArray();
+        var hostStatuses = Heard(hostAnswers, silent);
         var documents = (await statuses).Select(answer => answer.Document).ToList();
         silent.AddRange((await statuses).Select(answer => answer.Silence).OfType<Silence>());
         var ended = catalog.Where(migration => migration.Phase.IsEnd()).OrderByDescending(migration => migration.Changed).Take(MostEnded).ToArray();
@@ -127,8 +127,8 @@ internal sealed class StatusReader(IGrainFactory grains, IOptions<HostOptions> o
             _questions.TryRemove(what, out _);
     }
 
-    private static IEnumerable<T> Heard<T>(IEnumerable<Answer<T>> answers, List<Silence> silent) where T : class =>
-        answers.Select(answer => Noted(answer, silent).Value).OfType<T>().ToArray();
+    private static T[] Heard<T>(IEnumerable<Answer<T>> answers, List<Silence> silent) where T : class =>
+        [.. answers.Select(answer => Noted(answer, silent).Value).OfType<T>()];
 
     private static Answer<T> Noted<T>(Answer<T> answer, List<Silence> silent) where T : class?
     {

@@ -32,8 +32,8 @@ public sealed class StatusPageTests : IClassFixture<ProductUnderTest>, IAsyncLif
     /// <summary>A save that goes on for as long as the test needs it.</summary>
     public async Task InitializeAsync()
     {
-        if (LabPrograms.Missing(LabNeeds.SelfCheckGuest | LabNeeds.Browser) is not null)
-            return;
+        if (LabPrograms.Missing(LabNeeds.SelfCheckGuest | LabNeeds.Browser) is { } reason)
+            throw new InvalidOperationException(reason);
         _web = await QemuProcess.StartAsync(Recipe);
         await _web.WaitUntilReadyAsync();
         _id = await BeginAsync("web1", _web, _product.Image("web1 <img src=x onerror=alert(1)>.img"));

@@ -101,7 +101,10 @@ public sealed class Browser : IAsyncDisposable
     {
         await SendAsync("Emulation.setDeviceMetricsOverride", new JsonObject
         {
-            ["width"] = width, ["height"] = height, ["deviceScaleFactor"] = 1, ["mobile"] = false,
+            ["width"] = width,
+            ["height"] = height,
+            ["deviceScaleFactor"] = 1,
+            ["mobile"] = false,
         });
         await SendAsync("Emulation.setEmulatedMedia", new JsonObject
         {
@@ -209,7 +212,7 @@ public sealed class Browser : IAsyncDisposable
                 var part = await _socket.ReceiveAsync(buffer, CancellationToken.None);
                 if (part.MessageType == WebSocketMessageType.Close)
                     break;
-                message.Write(buffer, 0, part.Count);
+                await message.WriteAsync(buffer.AsMemory(0, part.Count));
                 if (!part.EndOfMessage)
                     continue;
                 Take(JsonDocument.Parse(message.ToArray()).RootElement);

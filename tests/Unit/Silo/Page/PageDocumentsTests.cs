@@ -68,9 +68,5 @@ public sealed class PageDocumentsTests
         Assert.DoesNotContain("10.0.0.2", entry.ToString(), StringComparison.Ordinal);
     }
 
-    private static JsonElement Serialize<T>(T part)
-    {
-        var options = new JsonSerializerOptions(PageJson.Default.Options) { TypeInfoResolver = PageJson.Default };
-        return JsonSerializer.SerializeToElement(part, options);
-    }
+    private static JsonElement Serialize<T>(T part) => JsonSerializer.SerializeToElement(part, PageJson.Default.Options);
 }
