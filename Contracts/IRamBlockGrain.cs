@@ -33,4 +33,12 @@ public interface IRamBlockGrain : IGrainWithStringKey
     /// <summary>The block as it is now. Always answers.</summary>
     [AlwaysInterleave, Alias("GetStatus")]
     Task<BlockStatus> GetStatus();
+
+    /// <summary>Its pages by state along the block, which is cut into cells of equal size; each page lies in one cell, and no cell is without
+    /// pages. Always answers.</summary>
+    /// <param name="migrationId">The migration that works on it.</param>
+    /// <param name="cells">The most cells: 1 to 1024; a block of fewer pages has as many as pages.</param>
+    /// <returns>The cells from the block's start; none when this host does not, or does not any longer, work on the block for that migration.</returns>
+    [AlwaysInterleave, Alias("GetMap")]
+    Task<IReadOnlyList<PageCounts>> GetMap(string migrationId, int cells);
 }

@@ -10,7 +10,7 @@ internal sealed partial class MigrationSupervisor(
     IGrainFactory grains, IClusterMembershipService membership, IOptions<HostOptions> options, TimeProvider time, ILogger<MigrationSupervisor> logger)
     : BackgroundService
 {
-    /// <summary>Key in the request context that marks calls of a round, as opposed to those that a client caused.</summary>
+    /// <summary>Key in the request context that marks calls of a round, and of the status page, as opposed to those that a client caused.</summary>
     public const string RoundMark = "distmigrate.round";
 
     private static readonly TimeSpan Every = TimeSpan.FromSeconds(5);

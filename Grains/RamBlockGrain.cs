@@ -11,6 +11,8 @@ namespace DistMigrate.Grains;
 [HostPinned, GrainType("distmigrate.ram-block")]
 internal sealed partial class RamBlockGrain(HostedMigrations migrations, TimeProvider time, ILogger<RamBlockGrain> logger) : Grain, IRamBlockGrain
 {
+    private const int MostCells = 1024;
+
     private string? _migration;
 
     private string Name => GrainKeys.ParseRamBlock(this.GetPrimaryKeyString()).RamBlock;
@@ -49,6 +51,16 @@ internal sealed partial class RamBlockGrain(HostedMigrations migrations, TimePro
 
     public Task<BlockStatus> GetStatus() => Task.FromResult(
         _migration is not null && migrations.FindSave(_migration) is { } save && save.Attempt.FindBlock(Name) is { } block ? StatusOf(save, block) : Idle());
+
+    public Task<IReadOnlyList<PageCounts>> GetMap(string migrationId, int cells)
+    {
+        if (migrations.FindSave(migrationId)?.Attempt.FindBlock(Name) is not { } block)
+            return Task.FromResult<IReadOnlyList<PageCounts>>([]);
+        var counts = new CellCounts[Math.Min(Math.Clamp(cells, 1, MostCells), block.Layout.PageCount)];
+        return Task.FromResult<IReadOnlyList<PageCounts>>(block.TryCount(counts)
+            ? [.. counts.Select(cell => new PageCounts(cell.Dirty, cell.InFlight, cell.Written, cell.Durable, cell.Zero))]
+            : []);
+    }
 
     /// <summary>Runs a step on the block; the status tells by its activity whether it is done, under way (syncing) or failed.</summary>
     private async Task<BlockStatus> RunAsync(BlockCommand command, string step, BlockActivity done, Func<HostedSave, BlockEngine, Task> work)

@@ -181,6 +181,31 @@ public sealed class PageBitmap
         return count;
     }
 
+    /// <summary>How many pages of <paramref name="run"/> have their bit set here, and in none of <paramref name="others"/>.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The run isn't wholly inside one of the bitmaps.</exception>
+    public long CountRange(PageRun run, params ReadOnlySpan<PageBitmap> others)
+    {
+        CheckRun(run);
+        foreach (var other in others)
+        {
+            other.CheckRun(run);
+        }
+
+        var count = 0L;
+        foreach (var (index, mask) in new WordsOf(run))
+        {
+            var word = _words[index] & mask;
+            foreach (var other in others)
+            {
+                word &= ~other._words[index];
+            }
+
+            count += BitOperations.PopCount(word);
+        }
+
+        return count;
+    }
+
     /// <summary>Finds the next run of pages whose bits are set, a word at a time.</summary>
     /// <param name="from">The page to start at; <see cref="PageCount"/> is allowed and finds nothing.</param>
     /// <param name="maxPages">The run is cut at this many pages, at least 1; the rest is found by asking from its end.</param>

@@ -13,7 +13,7 @@ namespace DistMigrate.Silo;
 /// <param name="Gateway">Address and port for clients.</param>
 /// <param name="ClusterId">The cluster id, with its secret.</param>
 /// <param name="ServiceId">The service id.</param>
-/// <param name="Http">Base address of /metrics and /healthz.</param>
+/// <param name="Http">Base address of the status page, /metrics and /healthz.</param>
 /// <param name="Version">The silo's version.</param>
 internal sealed record EndpointFile(int Pid, string Host, string Gateway, string ClusterId, string ServiceId, string Http, string Version)
 {

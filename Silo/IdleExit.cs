@@ -1,3 +1,4 @@
+using DistMigrate.Contracts;
 using DistMigrate.Grains;
 
 namespace DistMigrate.Silo;
@@ -37,8 +38,9 @@ internal sealed class ClientActivity(TimeProvider time) : IIncomingGrainCallFilt
 
     public Task Invoke(IIncomingGrainCallContext context)
     {
-        // The supervisor's own rounds ask the catalog, hosts and coordinators alike; it marks them.
-        if (RequestContext.Get(MigrationSupervisor.RoundMark) is null)
+        // The supervisor's own rounds, and the status page, ask the catalog, hosts and coordinators alike; they mark their calls.
+        // A grain's own timer is a call to it, too, of an interface that is not ours.
+        if (context.InterfaceMethod.DeclaringType?.Assembly == typeof(IHostGrain).Assembly && RequestContext.Get(MigrationSupervisor.RoundMark) is null)
             Touch();
         return context.Invoke();
     }

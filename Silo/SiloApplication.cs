@@ -3,6 +3,7 @@ using System.Reflection;
 using System.Security.Cryptography;
 using System.Text;
 using DistMigrate.Grains;
+using DistMigrate.Silo.Page;
 using DistMigrate.Transfer;
 using Microsoft.Extensions.Options;
 using Orleans.Configuration;
@@ -30,6 +31,7 @@ internal sealed partial class SiloApplication : IAsyncDisposable
         _endpoint = endpoint;
     }
 
+    /// <summary>The silo's version, with its commit.</summary>
     public static string Version { get; } =
         typeof(SiloApplication).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
 
@@ -57,12 +59,14 @@ internal sealed partial class SiloApplication : IAsyncDisposable
         if (arguments.Background)
             builder.Services.AddHostedService(services => ActivatorUtilities.CreateInstance<IdleExit>(services, settings.IdleExit));
         SiloTelemetry.Add(builder.Services, settings);
+        builder.Services.AddSingleton<StatusReader>();
         builder.UseOrleans(silo => ConfigureSilo(silo, arguments, settings, endpoint));
         replace?.Invoke(builder.Services);
 
         var application = builder.Build();
         application.MapPrometheusScrapingEndpoint("/metrics");
         application.MapGet("/healthz", () => Results.Text("ok\n"));
+        application.MapStatusPage(IPAddress.Parse(settings.HttpAddress));
         return new SiloApplication(application, arguments, settings, endpoint);
     }
 
@@ -199,7 +203,7 @@ internal sealed partial class SiloApplication : IAsyncDisposable
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(mark)))[..12];
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Silo of host {Host} is ready: gateway {Gateway}, metrics {Http}/metrics")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "Silo of host {Host} is ready: gateway {Gateway}, status page {Http}, metrics {Http}/metrics")]
     private static partial void LogReady(ILogger logger, string host, string gateway, string http);
 
     [LoggerMessage(Level = LogLevel.Warning,

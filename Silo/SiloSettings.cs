@@ -19,10 +19,11 @@ internal sealed class SiloSettings
     [Setting("for other silos; a fixed one for a firewall, 0 takes a free one", Default = "a free port")]
     public int SiloPort { get; set; }
 
-    [Setting("the IP address where `/metrics` and `/healthz` listen, which ask for no password; `0.0.0.0` for a Prometheus elsewhere")]
+    [Setting(
+        "the IP address where [the status page](operations.md#the-status-page), `/metrics` and `/healthz` listen, which ask for no password; `0.0.0.0` for a Prometheus elsewhere")]
     public string HttpAddress { get; set; } = "127.0.0.1";
 
-    [Setting("for `/metrics` and `/healthz`; a fixed one for a Prometheus, 0 takes a free one", Default = "a free port")]
+    [Setting("for the status page, `/metrics` and `/healthz`; a fixed one for a Prometheus, 0 takes a free one", Default = "a free port")]
     public int HttpPort { get; set; }
 
     /// <summary>The other silos, and where grain state lies.</summary>

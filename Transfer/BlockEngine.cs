@@ -184,6 +184,29 @@ public sealed class BlockEngine : IDisposable
         }
     }
 
+    /// <summary>
+    /// Counts the pages by state along the block, which is cut into cells of equal size. Each cell is counted at one moment, and the next
+    /// one a moment later, so that writers wait for one cell at most; each page lies in one cell, so the cells add up to the block.
+    /// </summary>
+    /// <param name="cells">Where the counts go. With more cells than pages some are empty.</param>
+    /// <returns>False when the bitmaps are released: there is nothing to count any longer.</returns>
+    public bool TryCount(Span<CellCounts> cells)
+    {
+        for (var i = 0; i < cells.Length; i++)
+        {
+            var first = EdgeOf(i, cells.Length);
+            var run = new PageRun(first, EdgeOf(i + 1, cells.Length) - first);
+            lock (_gate)
+            {
+                if (_released)
+                    return false;
+                cells[i] = CountLocked(run);
+            }
+        }
+
+        return true;
+    }
+
     /// <summary>Brings in pages that changed after they were read, or may have.</summary>
     public void MarkDirty(PageRun run)
     {
@@ -740,6 +763,18 @@ public sealed class BlockEngine : IDisposable
         }
 
         Memory.Dispose();
+    }
+
+    /// <summary>The first page of a cell.</summary>
+    private long EdgeOf(int cell, int cells) => (long)((Int128)Layout.PageCount * cell / cells);
+
+    private CellCounts CountLocked(PageRun run)
+    {
+        var dirty = _dirty.CountRange(run) + _held.CountRange(run) + _awaited.CountRange(run);
+        var inFlight = _inFlight.CountRange(run);
+        var written = _written.CountRange(run) + (_closing?.CountRange(run) ?? 0);
+        var present = _shadow.CountRange(run, _dirty, _held, _awaited, _inFlight);
+        return new CellCounts(dirty, inFlight, written, run.Count - dirty - inFlight - written, run.Count - dirty - inFlight - present);
     }
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);

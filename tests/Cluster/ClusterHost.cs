@@ -46,6 +46,14 @@ internal sealed class ClusterHost(
     /// <summary>Where its silo shows its metrics, without the scheme.</summary>
     public string MetricsAddress => new Uri(ReadEndpoint("http")).Authority;
 
+    /// <summary>Reads what its silo's web endpoint tells as JSON.</summary>
+    public async Task<JsonElement> GetAsync(string path)
+    {
+        var http = JsonDocument.Parse(await File.ReadAllBytesAsync(EndpointFile)).RootElement.GetProperty("http").GetString();
+        using var client = new HttpClient { Timeout = Wait.Ordinary };
+        return JsonDocument.Parse(await client.GetStringAsync(new Uri(http + path))).RootElement;
+    }
+
     private string EndpointFile => Path.Combine(folder, "silo.json");
 
     /// <summary>Another silo of the same host.</summary>

@@ -28,6 +28,9 @@ public enum LabNeeds
     /// <summary>A file system in a file, which can be filled up: root, loop devices and mkfs.ext4.</summary>
     LoopDisk = 64,
 
+    /// <summary>The browser Chromium.</summary>
+    Browser = 128,
+
     /// <summary>Everything for <see cref="SelfCheckBoot"/>.</summary>
     SelfCheckGuest = Qemu | Nasm,
 

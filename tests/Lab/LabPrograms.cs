@@ -19,6 +19,9 @@ public static partial class LabPrograms
     /// <summary>The name or path of the QEMU that the Lab starts.</summary>
     public const string Qemu = "qemu-system-x86_64";
 
+    /// <summary>The name of the browser, as Debian has it.</summary>
+    public const string Chromium = "chromium";
+
     /// <summary>The static busybox of the Linux guest.</summary>
     public const string Busybox = "/bin/busybox";
 
@@ -71,6 +74,11 @@ public static partial class LabPrograms
         if (needs.HasFlag(LabNeeds.Redis) && !IsOnPath("redis-server"))
         {
             return $"redis-server is not installed: {Remedy}.";
+        }
+
+        if (needs.HasFlag(LabNeeds.Browser) && !IsOnPath(Chromium))
+        {
+            return $"{Chromium} is not installed: {Remedy}.";
         }
 
         if (needs.HasFlag(LabNeeds.Prometheus) && !(IsOnPath("prometheus") && IsOnPath("promtool")))

@@ -12,6 +12,18 @@ public sealed class PageBitmapTests
         select (pages, steps);
 
     [Fact]
+    public void Bits_that_are_set_here_and_in_no_other_bitmap_are_counted_as_in_plain_arrays() =>
+        Gen.Select(Gen.Int[1, 200], Gen.Int[0, 3], Gen.Int[0, 200], Gen.Int[0, 200], Gen.Int[0, 1_000_000]).Sample((pages, others, from, to, seed) =>
+        {
+            var random = new Random(seed);
+            var models = Enumerable.Range(0, others + 1).Select(_ => Enumerable.Range(0, pages).Select(_ => random.Next(3) == 0).ToArray()).ToArray();
+            var bitmaps = models.Select(FromModel).ToArray();
+            var (first, end) = (Math.Min(Math.Min(from, to), pages), Math.Min(Math.Max(from, to), pages));
+            var expected = Enumerable.Range(first, end - first).LongCount(page => models[0][page] && !models[1..].Any(model => model[page]));
+            Assert.Equal(expected, bitmaps[0].CountRange(new PageRun(first, end - first), bitmaps.AsSpan(1)));
+        });
+
+    [Fact]
     public void Every_history_leaves_the_bits_and_the_change_counts_that_a_plain_array_has() =>
         GenHistory.Sample(history =>
         {

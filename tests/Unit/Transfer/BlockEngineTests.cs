@@ -30,6 +30,14 @@ public sealed class BlockEngineTests
             iter: 1000);
 
     [Fact]
+    public void A_block_that_was_given_up_has_no_cells()
+    {
+        using var block = new TestBlock(8);
+        block.Engine.Dispose();
+        Assert.False(block.Engine.TryCount(new CellCounts[4]));
+    }
+
+    [Fact]
     public void A_page_between_two_rewritten_ones_keeps_its_bytes_when_unused_space_is_given_back()
     {
         using var block = new TestBlock(8).With((0, 8));

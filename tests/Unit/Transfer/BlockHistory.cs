@@ -251,12 +251,43 @@ internal sealed class BlockHistory : IDisposable
 
     private void AssertCounts(BlockEvent after)
     {
-        var zero = _pages.Where((state, page) => state is not (State.Dirty or State.Held or State.InFlight) && !_present[page]).LongCount();
+        var zero = Enumerable.Range(0, _pages.Length).LongCount(IsZero);
         var expected = (Count(State.Dirty) + Count(State.Held), Count(State.InFlight), Count(State.Written) + Count(State.Closing), Count(State.Durable), zero, _normal, _duplicate);
         var now = _block.Now;
         var found = (now.Dirty, now.InFlight, now.Written, now.Durable, now.Zero, now.Normal, now.Duplicate);
         Assert.True(expected == found, $"after {after}: (dirty, in flight, written, durable, zero, normal, duplicate) is {found}, not {expected}");
+        AssertCells(after, cells: 1);
+        AssertCells(after, cells: 7);
+        AssertCells(after, cells: _pages.Length + 1);
     }
+
+    /// <summary>Every cell has the pages that a count page by page puts there.</summary>
+    private void AssertCells(BlockEvent after, int cells)
+    {
+        var found = _block.Cells(cells);
+        var expected = new CellCounts[cells];
+        for (var cell = 0; cell < cells; cell++)
+        {
+            for (var page = (int)((long)_pages.Length * cell / cells); page < (int)((long)_pages.Length * (cell + 1) / cells); page++)
+                expected[cell] = Plus(expected[cell], page);
+        }
+
+        Assert.True(expected.SequenceEqual(found), $"after {after}: the cells are {string.Join(", ", found)}, not {string.Join(", ", expected)}");
+    }
+
+    private CellCounts Plus(CellCounts cell, int page)
+    {
+        cell = cell with { Zero = cell.Zero + (IsZero(page) ? 1 : 0) };
+        return _pages[page] switch
+        {
+            State.Dirty or State.Held => cell with { Dirty = cell.Dirty + 1 },
+            State.InFlight => cell with { InFlight = cell.InFlight + 1 },
+            State.Written or State.Closing => cell with { Written = cell.Written + 1 },
+            _ => cell with { Durable = cell.Durable + 1 },
+        };
+    }
+
+    private bool IsZero(int page) => _pages[page] is not (State.Dirty or State.Held or State.InFlight) && !_present[page];
 
     private long Count(State state) => _pages.LongCount(page => page == state);
 }

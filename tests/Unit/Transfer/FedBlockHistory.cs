@@ -229,6 +229,7 @@ internal sealed class FedBlockHistory : IDisposable
 
     private void AssertNothingIsForgotten(FeedEvent after)
     {
+        _block.Cells(7);
         var settled = _block.Engine.SettledPages();
         for (var page = 0; page < _log.Length; page++)
         {

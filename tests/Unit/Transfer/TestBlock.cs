@@ -58,6 +58,18 @@ internal sealed class TestBlock : IDisposable
         Engine.EndEpoch(durable);
     }
 
+    /// <summary>Its pages by state in cells, which add up to its counters.</summary>
+    public CellCounts[] Cells(int count)
+    {
+        var cells = new CellCounts[count];
+        Assert.True(Engine.TryCount(cells));
+        var now = Now;
+        Assert.Equal(
+            (now.Dirty, now.InFlight, now.Written, now.Durable, now.Zero),
+            (cells.Sum(cell => cell.Dirty), cells.Sum(cell => cell.InFlight), cells.Sum(cell => cell.Written), cells.Sum(cell => cell.Durable), cells.Sum(cell => cell.Zero)));
+        return cells;
+    }
+
     /// <summary>Gives unused space back and hands over, as the image writer does.</summary>
     public (byte[] Bitmap, UInt128 Digest) HandOver()
     {
