@@ -77,8 +77,8 @@ internal sealed class DoctorRun(Invocation invocation, DoctorOutput output)
         Finding finding;
         try
         {
-            // A little more, for a check that has its own words for a time-out.
-            finding = await work.WaitAsync(Limit + TimeSpan.FromSeconds(1), invocation.Time, invocation.Cancellation);
+            // A little more, for a check that has its own words for a time-out; one that is interrupted ends what it started.
+            finding = await work.WaitAsync(Limit + TimeSpan.FromSeconds(1), invocation.Time);
         }
         catch (Exception e) when (e is TimeoutException or OperationCanceledException && !invocation.Cancellation.IsCancellationRequested)
         {
@@ -88,6 +88,7 @@ internal sealed class DoctorRun(Invocation invocation, DoctorOutput output)
         {
             finding = Finding.Failed(e.Message, "what cannot be looked at, a silo could not use either", "run this as the silo's user");
         }
+        invocation.Cancellation.ThrowIfCancellationRequested();
         output.Add(new CheckResult(subject, id, finding));
     }
 }

@@ -16,6 +16,8 @@ internal static class SpaceCheck
 
     internal static Finding Judge(FileSystemSpace space)
     {
+        if (space.TotalBytes == 0)
+            return Finding.Ok("The file system does not tell its space.");
         var files = space.Files > 0 ? $", and {Printable.Count(space.AvailableFiles)} more files" : "";
         var found = $"{ByteSize.Format(space.AvailableBytes)} of {ByteSize.Format(space.TotalBytes)} are free for this user{files}.";
         const string why = "an image takes as much as its guest has memory in use, and a save without space is paused";

@@ -17,7 +17,8 @@ internal static class ThroughputCheck
     public static Finding Look(StorageScene scene)
     {
         // Little of what is free, so that nobody else runs out of space meanwhile.
-        var most = Math.Min(MostBytes, Libc.Space(scene.Folder).AvailableBytes / 8);
+        var space = Libc.Space(scene.Folder);
+        var most = space.TotalBytes == 0 ? LeastBytes : Math.Min(MostBytes, space.AvailableBytes / 8);
         if (most < LeastBytes)
             return Finding.NotTried("There is too little space to measure with.");
         using var buffer = new AlignedBuffer(Extent);
