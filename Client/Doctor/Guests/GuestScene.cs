@@ -34,7 +34,7 @@ internal sealed class GuestScene(string socketPath) : IAsyncDisposable
             await socket.ConnectAsync(new UnixDomainSocketEndPoint(socketPath), cancellation);
             ReadPeer(socket);
             _monitor = await QmpMonitor.OpenAsync(socket, cancellation);
-            Facts = await QemuFacts.AskAsync(socketPath, _monitor, cancellation);
+            Facts = await QemuFacts.AskAsync("the guest's", _monitor, cancellation);
         }
         catch
         {

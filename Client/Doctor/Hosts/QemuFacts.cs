@@ -1,10 +1,9 @@
-using System.Text.Json;
 using DistMigrate.Client.Qmp;
 
 namespace DistMigrate.Client.Doctor.Hosts;
 
 /// <summary>What a QEMU says of its version and of what it can do.</summary>
-/// <param name="Name">Its program, or the monitor that it was asked by.</param>
+/// <param name="Name">Its program, or whose it is.</param>
 /// <param name="Version">Its version.</param>
 /// <param name="Capabilities">The migration capabilities that it has, switched on or not.</param>
 /// <param name="Parameters">The migration parameters that it has.</param>
@@ -44,15 +43,15 @@ internal sealed record QemuFacts(
         }
         catch (Exception e) when (e is KeyNotFoundException or InvalidOperationException or FormatException or ArgumentOutOfRangeException)
         {
-            throw new CommandException(ExitCode.Failed, $"{name} answers in a way that is not known here ({e.Message.TrimEnd('.')}).", "use QEMU 9 or newer", e);
+            throw new CommandException(ExitCode.Failed, $"QEMU ({name}) answers in a way that is not known here ({e.Message.TrimEnd('.')}).", "use QEMU 9 or newer", e);
         }
     }
 
     /// <summary>Judges its version.</summary>
-    public Finding JudgeVersion(string more = "") => Version >= Oldest
-        ? Finding.Ok($"QEMU {Version} ({Name}){more}.")
+    public Finding JudgeVersion() => Version >= Oldest
+        ? Finding.Ok($"QEMU {Version} ({Name}).")
         : Finding.Failed(
-            $"QEMU {Version} ({Name}){more}.", "mapped-ram images came with QEMU 9.0", "install QEMU 9.0 or newer (on Debian 12 from bookworm-backports)");
+            $"QEMU {Version} ({Name}).", "mapped-ram images came with QEMU 9.0", "install QEMU 9.0 or newer (on Debian 12 from bookworm-backports)");
 
     /// <summary>Judges what it can do.</summary>
     public Finding JudgeCapabilities()

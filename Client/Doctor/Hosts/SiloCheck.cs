@@ -34,11 +34,11 @@ internal static class SiloCheck
         }
         catch (MigrationException e)
         {
-            return Finding.Failed(e.Message, "it does what the commands ask for", "look into its log");
+            return Finding.Failed(e.Message, "silos do what the commands ask for", "look into its log");
         }
         catch (CommandException e)
         {
-            return Finding.Failed(e.Message, "it does what the commands ask for", e.Hint ?? "start distmigrate-silo, and look into its log");
+            return Finding.Failed(e.Message, "silos do what the commands ask for", e.Hint ?? "start distmigrate-silo, and look into its log");
         }
     }
 
@@ -50,8 +50,9 @@ internal static class SiloCheck
 
     private static Finding NoneRuns(ClientSettings settings, Surroundings surroundings)
     {
-        var program = SiloProgram.Find(settings, surroundings.ProgramFolder);
-        return Finding.Ok($"None runs, and no cluster is configured: the first command that needs one starts {program}.");
+        // It throws where there is no program that could be started.
+        SiloProgram.Find(settings, surroundings.ProgramFolder);
+        return Finding.Ok("None runs, and no cluster is configured: the first command that needs one starts it.");
     }
 
     private static string OwnVersion() => typeof(SiloCheck).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;

@@ -31,8 +31,8 @@ internal static class HolesCheck
                 "SEEK_DATA passes over a page that was written.", "whoever copies or loads an image by its holes loses pages", "do not use this storage; report it to its maker");
         if (allocated > FewBytes)
             return Finding.Warning(
-                $"A file of 64 MiB with one page in it takes {ByteSize.Format(allocated)}.", "an image takes as much space as its guest has memory, used or not",
-                scene.FixOnNfs("use a file system with sparse files, or count on that space"));
+                $"A file of 64 MiB with one page in it is counted as {ByteSize.Format(allocated)}.",
+                "an image may take as much space as its guest has memory, used or not", scene.FixOnNfs("use a file system with sparse files, or count on that space"));
         return extents is null || extents.Sum(extent => extent.End - extent.Start) > FewBytes
             ? Finding.Warning(
                 "Files are sparse, but SEEK_HOLE does not tell their holes.", "restore and verify read the holes too, so a large guest with much unused memory takes longer",
