@@ -5,7 +5,7 @@ using DistMigrate.Tests.Lab;
 namespace DistMigrate.Tests.EndToEnd;
 
 /// <summary><c>distmigrate doctor</c> as a person has it, with a real guest.</summary>
-public sealed class DoctorTests : IAsyncLifetime
+public sealed class DoctorTests : IAsyncLifetime, IAsyncDisposable
 {
     private const int Refused = 3;
 
@@ -13,7 +13,9 @@ public sealed class DoctorTests : IAsyncLifetime
 
     public Task InitializeAsync() => Task.CompletedTask;
 
-    public Task DisposeAsync() => _product.DisposeAsync().AsTask();
+    public ValueTask DisposeAsync() => _product.DisposeAsync();
+
+    Task IAsyncLifetime.DisposeAsync() => DisposeAsync().AsTask();
 
     [RequiresQemuTheory]
     [InlineData(MemoryKind.SharedFile, "it is the shared file")]

@@ -6,7 +6,7 @@ using DistMigrate.Tests.Lab.Storage;
 namespace DistMigrate.Tests.EndToEnd.Faults.Storage;
 
 /// <summary>What <c>distmigrate doctor</c> says of storage that is bad in one way.</summary>
-public sealed class DoctorStorageTests : IAsyncLifetime
+public sealed class DoctorStorageTests : IAsyncLifetime, IAsyncDisposable
 {
     private const int StorageFailed = 10;
 
@@ -17,7 +17,9 @@ public sealed class DoctorStorageTests : IAsyncLifetime
 
     public Task InitializeAsync() => Task.CompletedTask;
 
-    public Task DisposeAsync() => _product.DisposeAsync().AsTask();
+    public ValueTask DisposeAsync() => _product.DisposeAsync();
+
+    Task IAsyncLifetime.DisposeAsync() => DisposeAsync().AsTask();
 
     [RequiresFaultsFact(FaultNeeds.Loop)]
     public async Task A_good_disk_fails_nothing_and_nothing_is_left_in_it()
