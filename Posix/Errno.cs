@@ -57,6 +57,9 @@ public enum Errno
     /// <summary>The name is too long.</summary>
     ENAMETOOLONG = 36,
 
+    /// <summary>No locks are to be had: NFS says so when its lock service does not answer.</summary>
+    ENOLCK = 37,
+
     /// <summary>The kernel lacks the system call.</summary>
     ENOSYS = 38,
 

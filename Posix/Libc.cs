@@ -363,6 +363,8 @@ public static partial class Libc
     private struct StatxBuffer
     {
         [FieldOffset(0x10)] public uint Links;
+        [FieldOffset(0x14)] public uint User;
+        [FieldOffset(0x1c)] public ushort Mode;
         [FieldOffset(0x20)] public ulong Inode;
         [FieldOffset(0x28)] public ulong Size;
         [FieldOffset(0x30)] public ulong Blocks;

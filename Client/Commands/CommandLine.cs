@@ -58,6 +58,8 @@ internal static class CommandLine
         root.Add(InspectCommand.Create(runner));
         root.Add(VerifyCommand.Create(runner));
         root.Add(GcCommand.Create(runner));
+        root.Add(DoctorCommand.Create(runner));
+        root.Add(DoctorProbeCommand.Create(runner));
         root.Add(DemoCommand.Create(runner));
         root.Add(VersionCommand.Create(runner));
         root.Add(CompletionCommand.Create(runner));

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Net.Sockets;
+using DistMigrate.Client.Qmp;
 
 namespace DistMigrate.Client.Demo;
 
@@ -16,7 +17,7 @@ internal sealed class DemoGuest : IAsyncDisposable
     private readonly string _serialPath;
     private readonly TimeProvider _time;
     private readonly Task<string> _messages;
-    private DemoMonitor? _monitor;
+    private QmpMonitor? _monitor;
 
     private DemoGuest(string name, Process process, string serialPath, string qmpPath, TimeProvider time)
     {
@@ -34,7 +35,7 @@ internal sealed class DemoGuest : IAsyncDisposable
     public string QmpPath { get; }
 
     /// <summary>The demo's own monitor.</summary>
-    public DemoMonitor Monitor => _monitor ?? throw new InvalidOperationException("The guest was not started.");
+    public QmpMonitor Monitor => _monitor ?? throw new InvalidOperationException("The guest was not started.");
 
     /// <summary>
     /// Starts QEMU and connects to its monitor. Its files are named <paramref name="name"/>; it boots <paramref name="disk"/>, or
@@ -130,11 +131,11 @@ internal sealed class DemoGuest : IAsyncDisposable
         }
     }
 
-    private static async Task<DemoMonitor?> TryConnectAsync(string path, CancellationToken cancellation)
+    private static async Task<QmpMonitor?> TryConnectAsync(string path, CancellationToken cancellation)
     {
         try
         {
-            return await DemoMonitor.ConnectAsync(path, cancellation);
+            return await QmpMonitor.ConnectAsync(path, cancellation);
         }
         catch (SocketException)
         {

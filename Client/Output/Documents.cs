@@ -193,3 +193,9 @@ internal sealed record DemoDocument(
 
 /// <summary>The client's version.</summary>
 internal sealed record VersionDocument(int Schema, string Version, string Runtime);
+
+/// <summary>What <c>doctor</c> found: the worst verdict, and every check; verdicts are <c>ok</c>, <c>warning</c>, <c>failed</c> and <c>not-tried</c>.</summary>
+internal sealed record DoctorDocument(int Schema, string Verdict, IReadOnlyList<CheckEntry> Checks);
+
+/// <summary>One check of a <c>host</c>, a <c>guest</c> or a <c>storage</c> folder.</summary>
+internal sealed record CheckEntry(string Kind, string Subject, string Check, string Verdict, string Found, string? Why, string? Fix);

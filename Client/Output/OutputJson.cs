@@ -18,6 +18,7 @@ namespace DistMigrate.Client.Output;
 [JsonSerializable(typeof(ImageDocument))]
 [JsonSerializable(typeof(VerifyDocument))]
 [JsonSerializable(typeof(LeftoversDocument))]
+[JsonSerializable(typeof(DoctorDocument))]
 [JsonSerializable(typeof(DemoDocument))]
 [JsonSerializable(typeof(VersionDocument))]
 internal sealed partial class OutputJson : JsonSerializerContext

@@ -216,6 +216,31 @@ public sealed class LibcTests : IDisposable
         Assert.Equal((Errno)88, errno);
     }
 
+    [Fact]
+    public void Space_is_what_the_runtime_says_of_the_same_file_system()
+    {
+        var drive = new DriveInfo(_folder.Path);
+        var space = Libc.Space(_folder.Path);
+        Assert.Equal((drive.TotalSize, 255), (space.TotalBytes, space.LongestName));
+        Assert.InRange(space.AvailableBytes, 1, space.TotalBytes);
+        Assert.InRange(space.AvailableFiles, 0, Math.Max(space.Files, 0));
+        Assert.Equal(Errno.ENOENT, Failed(() => Libc.Space(_folder["no"])));
+    }
+
+    [Fact]
+    public void Access_owner_and_mode_are_those_of_the_file()
+    {
+        using var file = Create("file");
+        Assert.Equal((Libc.EffectiveUser(), 0x180 /* 0600 */), Libc.Ownership(file));
+        File.SetUnixFileMode(_folder["file"], UnixFileMode.UserRead | UnixFileMode.OtherExecute);
+        Assert.Equal(0x101 /* 0401 */, Libc.Ownership(file).Mode);
+        Assert.Equal((Errno.None, Errno.ENOENT), (Libc.Access(_folder.Path), Libc.Access(_folder["no"])));
+    }
+
+    [Fact]
+    public void The_clock_tells_whether_it_is_synchronized_as_often_as_it_is_asked() =>
+        Assert.Equal(Libc.IsClockSynchronized(), Libc.IsClockSynchronized());
+
     public void Dispose() => _folder.Dispose();
 
     private static Errno Failed(Action action) => Assert.Throws<ErrnoException>(action).Errno;
