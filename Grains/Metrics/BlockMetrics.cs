@@ -15,6 +15,8 @@ internal sealed class BlockMetrics : IDisposable
     /// <summary>Guests whose ended saves are shown at most; the oldest go first.</summary>
     private const int MostEnded = 100;
 
+    private static readonly TimeSpan SameLook = TimeSpan.FromMilliseconds(100);
+
     /// <summary>For how long no call may return before they are told as stuck.</summary>
     private static readonly TimeSpan StuckAfter = TimeSpan.FromSeconds(2);
 
@@ -25,6 +27,10 @@ internal sealed class BlockMetrics : IDisposable
     // By guest: what its ended saves have written, and its RAMBlocks as the last one left them.
     private readonly Dictionary<string, EndedSave> _ended = [];
     private readonly RenewingMeter _meter;
+
+    // One look asks each instrument in turn, and all of them for the same blocks.
+    private List<ShownBlock> _shown = [];
+    private long _shownAt;
 
     public BlockMetrics(HostedMigrations migrations, TimeProvider time)
     {
@@ -74,9 +80,11 @@ internal sealed class BlockMetrics : IDisposable
 
     private List<ShownBlock> Blocks()
     {
-        var shown = new List<ShownBlock>();
         lock (_gate)
         {
+            if (_shownAt != 0 && _time.GetElapsedTime(_shownAt) < SameLook)
+                return _shown;
+            var shown = new List<ShownBlock>();
             foreach (var save in _migrations.Saves)
             {
                 var before = _ended.GetValueOrDefault(save.Spec.Request.Guest)?.Blocks;
@@ -87,9 +95,9 @@ internal sealed class BlockMetrics : IDisposable
             shown.AddRange(_ended.Where(guest => !running.Contains(guest.Key) && !IsOld(guest.Value)).SelectMany(guest => guest.Value.Blocks));
             foreach (var block in shown)
                 _meter.Note(block.Guest, block.Name);
+            (_shown, _shownAt) = (shown, _time.GetTimestamp());
+            return shown;
         }
-
-        return shown;
     }
 
     private static IEnumerable<ShownBlock> BlocksOf(HostedSave save)

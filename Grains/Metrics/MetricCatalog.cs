@@ -70,7 +70,7 @@ internal static class MetricCatalog
         "Migrations coordinated by this silo that have ended; reason is of a closed list.", "kind", "result", "reason");
 
     public static readonly MetricDefinition Downtime = new(MetricKind.Histogram, "distmigrate.migration_downtime", "s",
-        "How long the guests of completed migrations stood still: of a move from its stop at the source to its run at the target.", "kind", "mode")
+        "How long the guests of completed saves and moves stood still: of a move from its stop at the source to its run at the target.", "kind", "mode")
     { Bounds = Downtimes };
 
     public static readonly MetricDefinition DowntimePart = new(MetricKind.Histogram, "distmigrate.migration_downtime_part", "s",

@@ -106,7 +106,8 @@ internal sealed class MigrationMetrics : IDisposable
             _duration.Record((ended - started).TotalSeconds, new("kind", sample.Kind), new("result", sample.Phase.ToName()));
         if (sample.Phase != MigrationPhase.Completed)
             return;
-        _downtime.Record(downtime.TotalSeconds, new("kind", sample.Kind), new("mode", sample.Mode));
+        if (sample.Spec.Request.Kind != MigrationKind.Restore)
+            _downtime.Record(downtime.TotalSeconds, new("kind", sample.Kind), new("mode", sample.Mode));
         foreach (var part in parts)
             _downtimeParts.Record(part.Time.TotalSeconds, new("kind", sample.Kind), new("part", part.Name));
     }

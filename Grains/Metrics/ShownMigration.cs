@@ -9,8 +9,7 @@ internal sealed class ShownMigration(TimeProvider time)
     /// <summary>Between two points of it at least.</summary>
     private static readonly TimeSpan Pace = TimeSpan.FromMilliseconds(500);
 
-    private readonly Queue<(long Time, long Bytes)> _points = [];
-    private (long Time, long Bytes) _last;
+    private readonly List<(long Time, long Bytes)> _points = [];
 
     /// <summary>The latest sample.</summary>
     public MigrationSample? Sample { get; private set; }
@@ -20,11 +19,10 @@ internal sealed class ShownMigration(TimeProvider time)
     {
         Sample = sample;
         var now = time.GetTimestamp();
-        if (_points.Count == 0 || time.GetElapsedTime(_last.Time, now) >= Pace)
-        {
-            _last = (now, sample.Ram.NormalBytes);
-            _points.Enqueue(_last);
-        }
+        if (_points.Count == 0 || time.GetElapsedTime(_points[^1].Time, now) >= Pace)
+            _points.Add((now, sample.Ram.NormalBytes));
+        else
+            _points[^1] = _points[^1] with { Bytes = sample.Ram.NormalBytes };
 
         Trim(now);
     }
@@ -36,7 +34,7 @@ internal sealed class ShownMigration(TimeProvider time)
         Trim(now);
         if (Sample is not { } sample || _points.Count == 0)
             return 0;
-        var (since, bytes) = _points.Peek();
+        var (since, bytes) = _points[0];
         var seconds = time.GetElapsedTime(since, now).TotalSeconds;
         return seconds <= 0 ? 0 : Math.Max(0, sample.Ram.NormalBytes - bytes) / seconds;
     }
@@ -44,7 +42,7 @@ internal sealed class ShownMigration(TimeProvider time)
     /// <summary>One point older than the window stays, or the window would have no beginning.</summary>
     private void Trim(long now)
     {
-        while (_points.Count > 1 && time.GetElapsedTime(_points.ElementAt(1).Time, now) >= Window)
-            _points.Dequeue();
+        while (_points.Count > 1 && time.GetElapsedTime(_points[1].Time, now) >= Window)
+            _points.RemoveAt(0);
     }
 }

@@ -93,7 +93,10 @@ public sealed class LiveSaveTests(ProductUnderTest product) : IClassFixture<Prod
     {
         await using var source = await QemuProcess.StartAsync(new GuestRecipe
         {
-            MiB = 96, NumaNodes = 16, VCpus = 2, Boot = new SelfCheckBoot { Seed = 77, UpperMiB = 12 },
+            MiB = 96,
+            NumaNodes = 16,
+            VCpus = 2,
+            Boot = new SelfCheckBoot { Seed = 77, UpperMiB = 12 },
         });
         await source.WaitUntilReadyAsync(TimeSpan.FromSeconds(120));
         for (var i = 0; i < 5; i++)

@@ -28,13 +28,15 @@ public sealed class MigrationMetricsTests : IDisposable
         for (var second = 0; second <= 20; second++)
         {
             _metrics.Show(Running("m", "vm", second * 100L << 20));
-            _time.Advance(TimeSpan.FromSeconds(1));
+            _time.Advance(TimeSpan.FromSeconds(0.8));
+            _metrics.Show(Running("m", "vm", (second * 100L + 50) << 20));
+            _time.Advance(TimeSpan.FromSeconds(0.2));
         }
 
-        Assert.InRange(Single(MetricCatalog.TransferRate), 90 << 20, 101 << 20);
+        Assert.InRange(Single(MetricCatalog.TransferRate), 90 << 20, 106 << 20);
         _time.Advance(TimeSpan.FromSeconds(30));
         Assert.Equal(0, Single(MetricCatalog.TransferRate));
-        _metrics.Show(Running("m", "vm", 2000L << 20));
+        _metrics.Show(Running("m", "vm", 2050L << 20));
         Assert.Equal(0, Single(MetricCatalog.TransferRate));
     }
 
