@@ -40,6 +40,10 @@ public interface IImageWriterGrain : IGrainWithStringKey
     [Alias("SetBudget")]
     Task<HostReply> SetBudget(HostCommand command);
 
+    /// <summary>Changes the bandwidth limit to what the command's options say.</summary>
+    [Alias("SetBandwidth")]
+    Task<HostReply> SetBandwidth(HostCommand command);
+
     /// <summary>Interrupts an unpublished attempt: the writers stop, the guest gets its run state back, the work done is kept.</summary>
     [Alias("Suspend")]
     Task<HostReply> Suspend(HostCommand command);

@@ -44,10 +44,10 @@ public interface IMigrationGrain : IGrainWithStringKey
     [AlwaysInterleave, Alias("Complete")]
     Task<MigrationStatus> Complete();
 
-    /// <summary>Changes how long the guest of a live save may stand still at its end.</summary>
-    /// <exception cref="MigrationException">No such migration, or one whose guest does not run meanwhile.</exception>
-    [AlwaysInterleave, Alias("SetMaxDowntime")]
-    Task<MigrationStatus> SetMaxDowntime(TimeSpan downtime);
+    /// <summary>Changes the limits of a save or move while it runs.</summary>
+    /// <exception cref="MigrationException">No such migration, one that writes nothing any more, or limits that make no sense for it.</exception>
+    [AlwaysInterleave, Alias("SetLimits")]
+    Task<MigrationStatus> SetLimits(MigrationLimits limits);
 
     /// <summary>Says who is to run the guest of a move that needs attention, because nobody but a person can tell. The other side
     /// must have been seen to.</summary>

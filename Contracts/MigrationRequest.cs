@@ -89,6 +89,7 @@ public enum ConvergencePolicy
 /// <param name="Mode">Whether the guest runs meanwhile.</param>
 /// <param name="Policy">What is done when a live save does not converge.</param>
 /// <param name="MostIterations">Iterations after which a live save stops the guest, however long that takes; 0 for no such limit.</param>
+/// <param name="StallTimeout">How long calls to the storage may not return before the migration is paused; null takes the host's default.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.SaveOptions")]
 public sealed record SaveOptions(
     [property: Id(0)] AfterSave After = AfterSave.Pause,
@@ -99,10 +100,22 @@ public sealed record SaveOptions(
     [property: Id(5)] TimeSpan? MaxDowntime = null,
     [property: Id(6)] SaveMode Mode = SaveMode.Auto,
     [property: Id(7)] ConvergencePolicy Policy = ConvergencePolicy.Balanced,
-    [property: Id(8)] int MostIterations = 0)
+    [property: Id(8)] int MostIterations = 0,
+    [property: Id(9)] TimeSpan? StallTimeout = null)
 {
     /// <summary>How long the guest of a live save may stand still at its end, unless told otherwise.</summary>
     public static TimeSpan DefaultDowntime { get; } = TimeSpan.FromMilliseconds(300);
+
+    /// <summary>The least bandwidth limit that is taken, in bytes per second: below it a single write would wait for minutes.</summary>
+    public const long LeastBandwidth = 64 * 1024;
+
+    /// <summary>Refuses a bandwidth limit that makes no sense.</summary>
+    /// <exception cref="MigrationException">It is too low.</exception>
+    public static void CheckBandwidth(long limit)
+    {
+        if (limit is not 0 and < LeastBandwidth)
+            throw new MigrationException(FailureReason.InvalidRequest, $"The bandwidth limit is at least {LeastBandwidth / 1024} KiB/s.");
+    }
 
     /// <summary>Whether the guest runs while its pages are written.</summary>
     public bool IsLive => Mode is SaveMode.Stream or SaveMode.Compare;

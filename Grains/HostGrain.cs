@@ -31,6 +31,8 @@ internal sealed class HostGrain(
     /// <summary>The longest downtime that a save may allow a fault.</summary>
     private static readonly TimeSpan MostDowntime = TimeSpan.FromHours(1);
 
+    private static readonly TimeSpan LeastStall = TimeSpan.FromSeconds(1);
+
     /// <summary>The call to storage under way, one at a time: each may take a thread for good.</summary>
     private Task _storageCall = Task.CompletedTask;
 
@@ -183,10 +185,11 @@ internal sealed class HostGrain(
     {
         if (save.Writers is < 0 or > 64)
             throw new MigrationException(FailureReason.InvalidRequest, "The number of writers is 1 to 64.");
-        if (save.BandwidthLimit is not 0 and < WriterOptions.LeastBandwidth)
-            throw new MigrationException(FailureReason.InvalidRequest, $"The bandwidth limit is at least {WriterOptions.LeastBandwidth / 1024} KiB/s.");
+        SaveOptions.CheckBandwidth(save.BandwidthLimit);
         if (save.MaxDowntime is { } downtime && (downtime < TimeSpan.Zero || downtime > MostDowntime))
             throw new MigrationException(FailureReason.InvalidRequest, $"The downtime that a fault may cost is at most {MostDowntime.TotalHours:0} hour.");
+        if (save.StallTimeout is { } stall && (stall < LeastStall || stall > MostDowntime))
+            throw new MigrationException(FailureReason.InvalidRequest, $"The time after which storage counts as stalled is {LeastStall.TotalSeconds:0} s to {MostDowntime.TotalHours:0} hour.");
         if (save.MostIterations is < 0 or > 1000)
             throw new MigrationException(FailureReason.InvalidRequest, "The number of iterations is 1 to 1000.");
         return save;

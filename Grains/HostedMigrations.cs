@@ -153,7 +153,7 @@ internal sealed partial class HostedMigrations(
                 ExtentBytes = _options.ExtentBytes,
                 BandwidthLimit = save.BandwidthLimit,
                 MaxDowntime = save.IsLive ? _options.MaxDowntime : save.MaxDowntime ?? _options.MaxDowntime,
-                StallTimeout = _options.StallTimeout,
+                StallTimeout = save.StallTimeout ?? _options.StallTimeout,
 
                 // The last epoch closes while the guest stands still, so that of a live save is short.
                 EpochBytes = save.IsLive ? Math.Min(_options.EpochBytes, LiveEpochBytes) : _options.EpochBytes,

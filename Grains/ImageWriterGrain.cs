@@ -77,6 +77,15 @@ internal sealed class ImageWriterGrain(HostedMigrations migrations) : Grain, IIm
         return save.Reply(HostStep.Working);
     }
 
+    public Task<HostReply> SetBandwidth(HostCommand command)
+    {
+        if (Find() is not { } save)
+            return Task.FromResult(HostReply.Unknown);
+        save.Gate.Obey(command.Token);
+        save.Attempt.SetBandwidth(command.Spec.Request.Save?.BandwidthLimit ?? 0);
+        return Task.FromResult(save.Reply(HostStep.Working));
+    }
+
     public async Task<HostReply> Abort(HostCommand command)
     {
         if (Find() is { } save)

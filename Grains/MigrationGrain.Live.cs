@@ -56,15 +56,36 @@ internal sealed partial class MigrationGrain
         return await GetStatus();
     }
 
-    public async Task<MigrationStatus> SetMaxDowntime(TimeSpan downtime)
+    public async Task<MigrationStatus> SetLimits(MigrationLimits limits)
+    {
+        if (limits.BandwidthLimit is { } bandwidth)
+            SetBandwidth(bandwidth);
+        if (limits.MaxDowntime is { } downtime)
+            SetMaxDowntime(downtime);
+        Wake();
+        return await GetStatus();
+    }
+
+    private void SetMaxDowntime(TimeSpan downtime)
     {
         EnsureLive();
         if (downtime <= TimeSpan.Zero || downtime > TimeSpan.FromHours(1))
             throw new MigrationException(FailureReason.InvalidRequest, "The downtime is more than 0 and at most 1 hour.");
         State.Budget = downtime;
         State.JudgedAt = State.Live?.Iteration ?? 0;
-        Wake();
-        return await GetStatus();
+    }
+
+    /// <summary>The host is told with the next step; a resumption takes it from what was asked.</summary>
+    private void SetBandwidth(long limit)
+    {
+        if (!HasSource || State.Phase.IsEnd() || State.Published is not null)
+        {
+            throw new MigrationException(FailureReason.InvalidRequest,
+                $"Migration {Spec.Id} does not write the pages of a guest (it is {State.Phase.ToName()}), so there is no rate to limit.");
+        }
+
+        SaveOptions.CheckBandwidth(limit);
+        State.Spec = Spec with { Request = Spec.Request with { Save = SaveOptions with { BandwidthLimit = limit } } };
     }
 
     private void EnsureLive()

@@ -20,6 +20,12 @@ internal sealed partial class MigrationGrain
             return;
         }
 
+        if (_bandwidth != SaveOptions.BandwidthLimit && IsWriting(State.Step))
+        {
+            await Writer.SetBandwidth(HostCommand());
+            _bandwidth = SaveOptions.BandwidthLimit;
+        }
+
         switch (State.Step)
         {
             case MigrationStep.Reserve:
@@ -86,6 +92,7 @@ internal sealed partial class MigrationGrain
                 if (await DoneAsync(Writer.Resume(HostCommand() with { HasBegun = State.RamBlocks.Count > 0 })))
                 {
                     CountResume(isResumed: true);
+                    _bandwidth = null;
                     State.Iteration++;
                     await AllBlocksAsync(block => block.Setup(BlockCommand()));
                     await EnterWritingAsync();
@@ -119,10 +126,15 @@ internal sealed partial class MigrationGrain
         }
     }
 
+    private static bool IsWriting(MigrationStep step) =>
+        step is MigrationStep.Stop or MigrationStep.Sync or MigrationStep.Copy or MigrationStep.Pass or MigrationStep.Look or MigrationStep.SwitchOver;
+
     private async Task OpenAsync()
     {
+        var limit = SaveOptions.BandwidthLimit;
         if (!await DoneAsync(Writer.Open(HostCommand())))
             return;
+        _bandwidth = limit;
         await AllBlocksAsync(block => block.Setup(BlockCommand()));
         await EnterWritingAsync();
     }

@@ -49,6 +49,9 @@ internal sealed partial class MigrationGrain(
     private int _probe;
     private long _revision;
     private long _otherBytes;
+
+    /// <summary>The bandwidth limit that the host was last told; null when that is not known.</summary>
+    private long? _bandwidth;
     private TaskCompletionSource _changed = NewSignal();
 
     private MigrationState State => state.State;

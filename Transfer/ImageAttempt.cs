@@ -34,6 +34,7 @@ internal sealed class ImageAttempt(SavePlan plan, TimeProvider time, IFileSystem
     private bool _beginsAnew;
     private long _otherBytes;
     private long _tokenInForce;
+    private long _bandwidth = plan.Options.BandwidthLimit;
 
     /// <summary>The image while it is open; null before.</summary>
     public ImageSession? Session { get; private set; }
@@ -53,6 +54,9 @@ internal sealed class ImageAttempt(SavePlan plan, TimeProvider time, IFileSystem
 
     /// <summary>Whether the image stands under its final name.</summary>
     public bool IsPublished => _publication.IsPublished;
+
+    /// <summary>Bytes of pages written per second at most; 0 for no limit.</summary>
+    public long Bandwidth => Interlocked.Read(ref _bandwidth);
 
     /// <summary>Bytes written outside the RAMBlocks' pages.</summary>
     public long OtherBytes => Interlocked.Read(ref _otherBytes);
@@ -184,6 +188,13 @@ internal sealed class ImageAttempt(SavePlan plan, TimeProvider time, IFileSystem
         using var either = CancellationTokenSource.CreateLinkedTokenSource(session.Interrupted, calledOff);
         session.Track(() => _publication.Publish(image, either.Token));
         Close(session);
+    }
+
+    /// <summary>Changes <see cref="Bandwidth"/>, also of the writers at work.</summary>
+    public void SetBandwidth(long limit)
+    {
+        Interlocked.Exchange(ref _bandwidth, limit);
+        Session?.SetBandwidth(limit);
     }
 
     /// <summary>Whether it is undecided yet that the image is published. Waits for a publication under way, however long that hangs.</summary>
@@ -353,7 +364,7 @@ internal sealed class ImageAttempt(SavePlan plan, TimeProvider time, IFileSystem
     {
         var old = Session;
         _source = source;
-        if (!_publication.TryUndecided(() => Session = new ImageSession(image, watch, Opened(_journal), () => Engines, plan, time)))
+        if (!_publication.TryUndecided(() => Session = new ImageSession(image, watch, Opened(_journal), () => Engines, plan with { Options = plan.Options with { BandwidthLimit = Bandwidth } }, time)))
         {
             using (image)
                 RemoveUnfinished(image);

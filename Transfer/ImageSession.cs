@@ -58,6 +58,9 @@ internal sealed class ImageSession : IDisposable
     /// <summary>Tells the writers that there may be pages to take.</summary>
     public void Wake() => _crew.Wake();
 
+    /// <summary>Changes how many bytes of pages are written per second at most; 0 for no limit.</summary>
+    public void SetBandwidth(long limit) => _crew.SetBandwidth(limit);
+
     /// <summary>No further call to the storage begins.</summary>
     public void Refuse() => _watch.Interrupt();
 

@@ -230,6 +230,9 @@ public sealed class SaveAttempt(
     /// <exception cref="GuestException">QEMU did not take it.</exception>
     public Task SetBudgetAsync(TimeSpan budget) => _switchOver is { } switchOver ? switchOver.SetBudgetAsync(budget) : Task.CompletedTask;
 
+    /// <summary>Changes how many bytes of pages are written per second at most; 0 for no limit. It holds after an interruption, too.</summary>
+    public void SetBandwidth(long limit) => _image.SetBandwidth(limit);
+
     /// <summary>Holds the stop of a streamed guest back, or no longer.</summary>
     public void Hold(bool isHeld) => _switchOver?.Hold(isHeld);
 

@@ -168,7 +168,7 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
     {
         foreach (var engine in image.Engines)
             engine.BeginFeed();
-        _feed = new StreamFeed(Session, image.Engines, plan.Options.BandwidthLimit, time) { Budget = Allowed, IsHeld = IsHeld };
+        _feed = new StreamFeed(Session, image.Engines, image.Bandwidth, time) { Budget = Allowed, IsHeld = IsHeld };
         var devices = await guest.StreamAsync(_feed, Limits, Session.Image.Identity, Stopped, cancellationToken);
         _parts.End("stream");
         foreach (var engine in image.Engines)

@@ -14,13 +14,14 @@ internal sealed class WriterCrew : IDisposable
     private readonly object _gate = new();
     private readonly List<Thread> _threads = [];
     private readonly CancellationTokenSource _stop = new();
-    private readonly TokenBucketRateLimiter? _limiter;
+    private readonly int _extentBytes;
 
     private readonly Lock _placing = new();
 
     // The number of the block at which each writer works; -1 while it waits.
     private readonly int[] _workplaces;
     private BlockEngine[] _blocks = [];
+    private TokenBucketRateLimiter? _limiter;
     private long _signals;
     private bool _stopping;
 
@@ -28,7 +29,8 @@ internal sealed class WriterCrew : IDisposable
     {
         _image = image;
         _extentPages = options.ExtentBytes / Page.Size;
-        _limiter = options.BandwidthLimit > 0 ? NewLimiter(options) : null;
+        _extentBytes = options.ExtentBytes;
+        SetBandwidth(options.BandwidthLimit);
         _workplaces = new int[options.Writers];
         Array.Fill(_workplaces, -1);
         for (var i = 0; i < options.Writers; i++)
@@ -46,6 +48,9 @@ internal sealed class WriterCrew : IDisposable
         lock (_gate)
             _blocks = [.. _blocks, block];
     }
+
+    /// <summary>Changes how many bytes the writers write per second at most; 0 for no limit. Those that wait go on at once.</summary>
+    public void SetBandwidth(long limit) => Interlocked.Exchange(ref _limiter, limit > 0 ? NewLimiter(limit, _extentBytes) : null)?.Dispose();
 
     /// <summary>Tells the writers that there may be pages to take.</summary>
     public void Wake()
@@ -76,13 +81,13 @@ internal sealed class WriterCrew : IDisposable
         _limiter?.Dispose();
     }
 
-    private static TokenBucketRateLimiter NewLimiter(WriterOptions options)
+    private static TokenBucketRateLimiter NewLimiter(long limit, int extentBytes)
     {
         // Tokens are KiB; ten refills a second keep the flow even.
-        var perRefill = (int)Math.Clamp(options.BandwidthLimit / 1024 / 10, 1, int.MaxValue);
+        var perRefill = (int)Math.Clamp(limit / 1024 / 10, 1, int.MaxValue);
         return new TokenBucketRateLimiter(new TokenBucketRateLimiterOptions
         {
-            TokenLimit = perRefill + (options.ExtentBytes / 1024),
+            TokenLimit = perRefill + (extentBytes / 1024),
             TokensPerPeriod = perRefill,
             ReplenishmentPeriod = TimeSpan.FromMilliseconds(100),
             QueueLimit = int.MaxValue,
@@ -180,8 +185,19 @@ internal sealed class WriterCrew : IDisposable
     /// <summary>Waits until the bandwidth limit allows the bytes; ends with an exception when the writers are stopped meanwhile.</summary>
     private void Throttle(int bytes)
     {
+        while (Volatile.Read(ref _limiter) is { } limiter)
+        {
+            try
+            {
 #pragma warning disable VSTHRD002 // A thread of its own waits here; no context can deadlock.
-        _limiter?.AcquireAsync(Math.Max(1, bytes / 1024), _stop.Token).AsTask().GetAwaiter().GetResult().Dispose();
+                limiter.AcquireAsync(Math.Max(1, bytes / 1024), _stop.Token).AsTask().GetAwaiter().GetResult().Dispose();
 #pragma warning restore VSTHRD002
+                return;
+            }
+            catch (ObjectDisposedException) when (!ReferenceEquals(limiter, Volatile.Read(ref _limiter)))
+            {
+                // The limit has just been changed.
+            }
+        }
     }
 }

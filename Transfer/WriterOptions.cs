@@ -3,9 +3,6 @@ namespace DistMigrate.Transfer;
 /// <summary>How pages are written.</summary>
 public sealed record WriterOptions
 {
-    /// <summary>The least bandwidth limit that is taken: below it a single extent would wait for minutes.</summary>
-    public const long LeastBandwidth = 64 * 1024;
-
     /// <summary>Writer threads of one image unless told otherwise. Measured: while some read and hash, the others keep the disk busy;
     /// 4 took a tenth longer on two cores, 12 gain nothing more.</summary>
     public const int DefaultWriters = 8;

@@ -36,6 +36,20 @@ internal static class CommonOptions
         },
     };
 
+    /// <summary>Bytes per second.</summary>
+    public static Option<long?> Rate(string name, string description, bool mayBeZero) => new(name)
+    {
+        Description = description,
+        HelpName = "RATE",
+        CustomParser = result =>
+        {
+            if (ByteSize.TryParseRate(result.Tokens[0].Value, out var rate) && (rate > 0 || mayBeZero))
+                return rate;
+            result.AddError($"'{result.Tokens[0].Value}' is not a rate; write 500MiB/s or 1G.");
+            return null;
+        },
+    };
+
     public static Argument<string> Id() => new("ID") { Description = "Id of the migration" };
 
     public static Argument<string> Image() => new("IMAGE") { Description = "Path of the image" };

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using DistMigrate.Client.Values;
 using DistMigrate.Contracts;
 
 namespace DistMigrate.Client.Commands;
@@ -9,18 +8,8 @@ internal sealed class WriteOptions
 {
     private readonly Option<int> _writers = CommonOptions.Number("--writers", "Writer threads, 1 to 64; 0 takes the host's default", 0, 64, 0);
 
-    private readonly Option<long> _limit = new("--bwlimit")
-    {
-        Description = "Guest pages written per second at most, such as 500MiB/s or 1G [default: no limit]",
-        HelpName = "RATE",
-        CustomParser = result =>
-        {
-            if (ByteSize.TryParseRate(result.Tokens[0].Value, out var rate) && rate > 0)
-                return rate;
-            result.AddError($"'{result.Tokens[0].Value}' is not a rate; write 500MiB/s or 1G.");
-            return 0;
-        },
-    };
+    private readonly Option<long?> _limit = CommonOptions.Rate(
+        "--bwlimit", "Guest pages written per second at most, such as 500MiB/s or 1G [default: no limit]", mayBeZero: false);
 
     private readonly Option<string> _directIo = new("--direct-io")
     {
@@ -32,6 +21,9 @@ internal sealed class WriteOptions
         "--max-downtime",
         "How long the guest may stand still: at the end of a live save [default: 300ms], or while a fault of the storage lasts when it is stopped first [default: the host's]",
         mayBeZero: true);
+
+    private readonly Option<TimeSpan?> _stallTimeout = CommonOptions.Duration(
+        "--stall-timeout", "How long writes may not return from the storage before the migration is paused [default: the host's]", mayBeZero: false);
 
     private readonly Option<string> _mode = new("--mode")
     {
@@ -61,6 +53,7 @@ internal sealed class WriteOptions
         command.Add(_limit);
         command.Add(_directIo);
         command.Add(_maxDowntime);
+        command.Add(_stallTimeout);
         command.Add(_mode);
         command.Add(_policy);
         command.Add(_mostIterations);
@@ -69,11 +62,12 @@ internal sealed class WriteOptions
     public SaveOptions Read(Invocation invocation, AfterSave after = AfterSave.Pause, bool overwrite = false) => new(
         after,
         invocation.Get(_writers),
-        invocation.Get(_limit),
+        invocation.Get(_limit) ?? 0,
         Enum.Parse<DirectIo>(invocation.Get(_directIo), ignoreCase: true),
         overwrite,
         invocation.Get(_maxDowntime),
         Enum.Parse<SaveMode>(invocation.Get(_mode), ignoreCase: true),
         Enum.Parse<ConvergencePolicy>(invocation.Get(_policy).Replace("-", "", StringComparison.Ordinal), ignoreCase: true),
-        invocation.Get(_mostIterations));
+        invocation.Get(_mostIterations),
+        invocation.Get(_stallTimeout));
 }

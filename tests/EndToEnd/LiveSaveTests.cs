@@ -87,6 +87,25 @@ public sealed class LiveSaveTests(ProductUnderTest product) : IClassFixture<Prod
         await ExpectGoodAsync(source, image);
     }
 
+    [RequiresQemuTheory]
+    [InlineData("stopped")]
+    [InlineData("stream")]
+    public async Task A_limit_that_is_lifted_while_a_save_runs_lets_it_end(string mode)
+    {
+        var image = product.Image($"lifted-{mode}.image");
+        await using var source = await StartAsync();
+
+        // Minutes at this rate.
+        var id = await product.BeginSaveAsync(source, image, "--mode", mode, "--bwlimit", "128KiB/s", "--max-downtime", "5s", "--policy", "must-finish");
+        await Wait.UntilAsync(async () => (await product.StatusAsync(id)).GetProperty("ram").GetProperty("normal").GetInt64() > 0, "pages are written");
+        (await product.RunAsync("set", id)).ExpectExit(2);
+        (await product.RunAsync("set", id, "--bwlimit", "1KiB/s")).ExpectExit(2);
+        (await product.RunAsync("set", id, "--bwlimit", "0")).ExpectOk();
+        Assert.Equal("completed", (await product.WaitForEndAsync(id)).GetProperty("phase").GetString());
+        await ExpectGoodAsync(source, image);
+        Assert.Contains("no rate to limit", (await product.RunAsync("set", id, "--bwlimit", "1G")).ErrorOutput, StringComparison.Ordinal);
+    }
+
     /// <summary>Under TCG QEMU's log of a guest with many RAMBlocks, of which two are rewritten, lacked all of one of them in one save of three.</summary>
     [RequiresQemuFact]
     public async Task What_the_dirty_log_of_QEMU_lacks_is_in_the_image_all_the_same()

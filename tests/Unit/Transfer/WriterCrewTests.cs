@@ -205,7 +205,7 @@ public sealed class WriterCrewTests
     {
         const int extent = 1 << 20;
         using var block = new TestBlock(3 * extent / Page.Size).With((0, 3 * extent / Page.Size));
-        using var crew = new WriterCrew(block.Image, new WriterOptions { Writers = 2, ExtentBytes = extent, BandwidthLimit = WriterOptions.LeastBandwidth }, "test");
+        using var crew = new WriterCrew(block.Image, new WriterOptions { Writers = 2, ExtentBytes = extent, BandwidthLimit = 64 << 10 }, "test");
         crew.Add(block.Engine);
         block.Engine.BeginIteration(1);
         crew.Wake();
@@ -215,6 +215,33 @@ public sealed class WriterCrewTests
         Assert.Equal(0, crew.Stop(TimeSpan.FromSeconds(8)));
         Assert.Equal(extent / Page.Size, block.Now.Normal);
         Assert.Equal(0, block.Now.InFlight);
+    }
+
+    [Fact]
+    public async Task A_bandwidth_limit_that_is_lifted_lets_writers_go_on_that_wait_for_it_and_one_that_is_set_holds_them()
+    {
+        const int extent = 1 << 20;
+        const int pages = 4 * extent / Page.Size;
+        using var block = new TestBlock(pages).With((0, pages));
+        using var crew = new WriterCrew(block.Image, new WriterOptions { Writers = 2, ExtentBytes = extent, BandwidthLimit = 64 << 10 }, "test");
+        crew.Add(block.Engine);
+        block.Engine.BeginIteration(1);
+        crew.Wake();
+
+        // At 64 KiB a second the rest would take most of a minute.
+        await Wait.UntilAsync(() => block.Now.Normal == extent / Page.Size && block.Now.InFlight > 0, "the next extent waits for its turn");
+        crew.SetBandwidth(0);
+        await block.Engine.Settled.WaitAsync(Limit);
+        Assert.Equal(pages, block.Now.Normal);
+
+        crew.SetBandwidth(64 << 10);
+        block.Engine.MarkDirty(new PageRun(0, pages));
+        block.Memory.Fill(new PageRun(0, pages), 0x55);
+        block.Engine.BeginIteration(2);
+        crew.Wake();
+        await Wait.UntilAsync(() => block.Now.Redirtied >= extent / Page.Size && block.Now.InFlight > 0, "the next extent waits for its turn again");
+        Assert.Equal(0, crew.Stop(Limit));
+        Assert.True(block.Now.Redirtied < pages, $"{block.Now.Redirtied} pages were written in spite of the limit.");
     }
 
     [Fact]
