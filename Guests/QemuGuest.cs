@@ -17,6 +17,11 @@ public sealed class QemuGuest : IGuest
     // How long QEMU may take to see that nobody reads the migration of a capture whose process has died.
     private static readonly TimeSpan OrphanLimit = TimeSpan.FromSeconds(10);
 
+    // QEMU refuses cont between the end of a migration and its own last word on it, which follows within milliseconds.
+    private const string Finishing = "finish-migrate";
+    private static readonly TimeSpan FinishLimit = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan FinishPace = TimeSpan.FromMilliseconds(2);
+
     private readonly TimeProvider _time;
     private readonly GuestInventory _inventory;
 
@@ -121,7 +126,10 @@ public sealed class QemuGuest : IGuest
     /// Unsupported: it waits for an image, and would start by itself after the load.</exception>
     public async Task<GuestRunState> ContAsync(CancellationToken cancellationToken)
     {
-        if ((await QueryRunStateAsync(cancellationToken)).Status == "inmigrate")
+        var before = await QueryRunStateAsync(cancellationToken);
+        for (var began = _time.GetTimestamp(); before.Status == Finishing && _time.GetElapsedTime(began) < FinishLimit; before = await QueryRunStateAsync(cancellationToken))
+            await Task.Delay(FinishPace, _time, cancellationToken);
+        if (before.Status == "inmigrate")
             throw new GuestException(GuestFault.Unsupported, "The guest waits for an image, so there is nothing to continue yet. Load one first.");
         await Qmp.ExecuteAsync("cont", null, StopLimit, cancellationToken);
         var state = await QueryRunStateAsync(cancellationToken);
