@@ -5,14 +5,14 @@ namespace DistMigrate.Grains.Metrics;
 
 /// <summary>
 /// The metrics of the RAMBlocks that are saved from this host. They come from the engines at the moment somebody looks, so that copying
-/// pays nothing for them. A save that has ended stays as it was for a while, so that a look every minute sees its end.
+/// pays nothing for them, and go with the save. What a save has written stays for a while, so that a look every minute sees all of it.
 /// </summary>
 internal sealed class BlockMetrics : IDisposable
 {
     /// <summary>Name of the meter.</summary>
     public const string MeterName = "DistMigrate.RamBlocks";
 
-    /// <summary>Guests whose ended saves are shown at most; the oldest go first.</summary>
+    /// <summary>Guests of which it is told at most what their ended saves have written; the oldest go first.</summary>
     private const int MostEnded = 100;
 
     private static readonly TimeSpan SameLook = TimeSpan.FromMilliseconds(100);
@@ -24,7 +24,7 @@ internal sealed class BlockMetrics : IDisposable
     private readonly TimeProvider _time;
     private readonly Lock _gate = new();
 
-    // By guest: what its ended saves have written, and its RAMBlocks as the last one left them.
+    // By guest: its RAMBlocks as the last one left them, with what all of them have written.
     private readonly Dictionary<string, EndedSave> _ended = [];
     private readonly RenewingMeter _meter;
 
@@ -48,11 +48,11 @@ internal sealed class BlockMetrics : IDisposable
 
     private void Create(Meter meter)
     {
-        MetricCatalog.RamBlockPages.Observe(meter, () => ObserveBlocks("state", block =>
+        MetricCatalog.RamBlockPages.Observe(meter, () => Observe(Blocks(), "state", block =>
             [(block.Now.Dirty, "dirty"), (block.Now.InFlight, "in_flight"), (block.Now.Written, "written"), (block.Now.Durable, "durable")]));
         MetricCatalog.RamBlockZero.Observe(meter, () => ObserveBlocks(block => block.Now.Zero));
         MetricCatalog.RamBlockFailed.Observe(meter, () => ObserveBlocks(block => block.Now.Failed));
-        MetricCatalog.WrittenBytes.Observe(meter, () => ObserveBlocks("kind", block =>
+        MetricCatalog.WrittenBytes.Observe(meter, () => Observe(WithEnded(), "kind", block =>
             [(block.Total.First * 4096, "first"), (block.Total.Redirtied * 4096, "redirtied"), (block.Total.Resumed * 4096, "resumed")]));
         MetricCatalog.BlocksFailed.Observe(meter, ObserveFailed);
         MetricCatalog.Epochs.Observe(meter, () => ObserveSaves(attempt => attempt.Epochs));
@@ -64,9 +64,9 @@ internal sealed class BlockMetrics : IDisposable
     private List<Measurement<long>> ObserveBlocks(Func<ShownBlock, long> value) =>
         [.. Blocks().Select(block => new Measurement<long>(value(block), new("guest", block.Guest), new("ramblock", block.Name)))];
 
-    private List<Measurement<long>> ObserveBlocks(string label, Func<ShownBlock, (long Value, string Label)[]> values) =>
+    private static List<Measurement<long>> Observe(List<ShownBlock> blocks, string label, Func<ShownBlock, (long Value, string Label)[]> values) =>
     [
-        .. Blocks().SelectMany(block => values(block).Select(
+        .. blocks.SelectMany(block => values(block).Select(
             part => new Measurement<long>(part.Value, new("guest", block.Guest), new("ramblock", block.Name), new(label, part.Label)))),
     ];
 
@@ -91,12 +91,20 @@ internal sealed class BlockMetrics : IDisposable
                 shown.AddRange(BlocksOf(save).Select(block => block with { Total = block.Total.Plus(before?.Find(other => other.Name == block.Name)?.Total) }));
             }
 
-            var running = shown.Select(block => block.Guest).ToHashSet();
-            shown.AddRange(_ended.Where(guest => !running.Contains(guest.Key) && !IsOld(guest.Value)).SelectMany(guest => guest.Value.Blocks));
             foreach (var block in shown)
                 _meter.Note(block.Guest, block.Name);
             (_shown, _shownAt) = (shown, _time.GetTimestamp());
             return shown;
+        }
+    }
+
+    private List<ShownBlock> WithEnded()
+    {
+        var shown = Blocks();
+        lock (_gate)
+        {
+            var running = shown.Select(block => block.Guest).ToHashSet();
+            return [.. shown, .. _ended.Where(guest => !running.Contains(guest.Key) && !IsOld(guest.Value)).SelectMany(guest => guest.Value.Blocks)];
         }
     }
 

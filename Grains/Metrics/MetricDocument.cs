@@ -14,8 +14,8 @@ internal static class MetricDocument
             + "but those that tell of a moment (rates, what remains, the expected downtime) go with it.",
             MetricCatalog.Info),
         ("RAMBlocks",
-            "Of the saves and moves out of the silo's host. They come from the bitmaps at the moment of the scrape, and stay for 15 minutes after the end "
-            + "(at most 100 guests).",
+            "Of the saves and moves out of the silo's host. They come from the bitmaps at the moment of the scrape and go with the save; what was written "
+            + "stays for 15 minutes after it (at most 100 guests).",
             MetricCatalog.RamBlockPages),
         ("Storage", "Of what this silo asks of its storage, and sees of it. `storage` is a configured storage root.", MetricCatalog.Writes),
     ];
