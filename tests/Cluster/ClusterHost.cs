@@ -66,7 +66,8 @@ internal sealed class ClusterHost(
     private string GuestFolder => Path.Combine(folder, "guests");
 
     /// <summary>Starts a guest that checks its memory, which the host knows by its name.</summary>
-    public async Task<QemuProcess> StartGuestAsync(string name, MemoryKind memory = MemoryKind.SharedFile, int mib = 24, SelfCheckBoot? boot = null)
+    public async Task<QemuProcess> StartGuestAsync(
+        string name, MemoryKind memory = MemoryKind.SharedFile, int mib = 24, SelfCheckBoot? boot = null, bool isPolite = false)
     {
         Directory.CreateDirectory(GuestFolder);
         var guest = await QemuProcess.StartAsync(new GuestRecipe
@@ -74,6 +75,7 @@ internal sealed class ClusterHost(
             Boot = boot ?? new SelfCheckBoot(),
             MiB = mib,
             Memory = memory,
+            IsPolite = isPolite,
             ExtraArguments = ["-qmp", $"unix:{Path.Combine(GuestFolder, name + ".qmp")},server=on,wait=off"],
         });
         await guest.WaitUntilReadyAsync();

@@ -125,7 +125,7 @@ internal sealed class ClusterUnderTest : IAsyncDisposable
         host.Replacement(_belongings.At(folder ?? host.Name), mount);
 
     /// <summary>A mount namespace in which a folder of the machine is empty.</summary>
-    public Task<PrivateMount> PrivateMountAsync(string folder) => PrivateMount.MakeAsync(_belongings, folder);
+    public Task<PrivateMount> PrivateMountAsync(string folder, string? other = null) => PrivateMount.MakeAsync(_belongings, folder, other);
 
     public string Image(string name) => Path.Combine(Images, name);
 

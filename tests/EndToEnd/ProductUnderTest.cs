@@ -74,6 +74,11 @@ public sealed class ProductUnderTest : IAsyncLifetime, IAsyncDisposable
         start.Environment["DISTMIGRATE_Storage__Roots__0"] = StorageRoot;
         foreach (var (name, value) in Settings)
             start.Environment[name] = value;
+
+        // Ctrl-C works as at a terminal, also where the tests run in the background, whose children ignore it.
+        start.ArgumentList.Insert(0, start.FileName);
+        start.ArgumentList.Insert(0, "--default-signal=INT");
+        start.FileName = "env";
         return Commands.Start(start);
     }
 

@@ -5,7 +5,7 @@ using DistMigrate.Tests.Lab.Storage;
 
 namespace DistMigrate.Tests.Lab;
 
-/// <summary>A mount namespace in which one folder of the machine is another, empty one. A process holds it, which ends with the belongings.</summary>
+/// <summary>A mount namespace in which one folder of the machine is another one. A process holds it, which ends with the belongings.</summary>
 public sealed class PrivateMount
 {
     private readonly string _namespace;
@@ -15,7 +15,8 @@ public sealed class PrivateMount
     /// <summary>Makes one.</summary>
     /// <param name="belongings">Where it is written down.</param>
     /// <param name="path">The folder, which is there.</param>
-    public static async Task<PrivateMount> MakeAsync(Belongings belongings, string path)
+    /// <param name="other">What is seen in its place; an empty one when null.</param>
+    public static async Task<PrivateMount> MakeAsync(Belongings belongings, string path, string? other = null)
     {
         ArgumentNullException.ThrowIfNull(belongings);
         var messages = new StringBuilder();
@@ -24,7 +25,8 @@ public sealed class PrivateMount
         var made = new PrivateMount(holder.Id);
         var own = Target("/proc/self/ns/mnt");
         await Wait.UntilAsync(() => Target(made._namespace) != own, "there is a mount namespace", details: messages.ToString);
-        await StorageProgram.RunAsync("nsenter", $"--mount={made._namespace}", "mount", "-t", "tmpfs", "distmigrate-test", path);
+        string[] mount = other is null ? ["mount", "-t", "tmpfs", "distmigrate-test", path] : ["mount", "--bind", other, path];
+        await StorageProgram.RunAsync("nsenter", [$"--mount={made._namespace}", .. mount]);
         return made;
     }
 

@@ -33,7 +33,8 @@ public sealed class QemuProcess : IAsyncDisposable
         _folder = folder;
         _process = new Process
         {
-            StartInfo = new ProcessStartInfo(LabPrograms.Qemu, arguments)
+            StartInfo = new ProcessStartInfo(
+                recipe.IsPolite ? "nice" : LabPrograms.Qemu, recipe.IsPolite ? ["-n", "19", LabPrograms.Qemu, .. arguments] : arguments)
             {
                 RedirectStandardError = true,
                 RedirectStandardInput = true,
