@@ -12,6 +12,9 @@ namespace DistMigrate.Tests.Lab;
 /// </summary>
 public sealed class TestMonitor : IAsyncDisposable
 {
+    private const int Connections = 5;
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+
     private readonly Socket _socket;
     private readonly StreamReader _reader;
     private readonly SemaphoreSlim _oneCommand = new(1, 1);
@@ -161,8 +164,52 @@ public sealed class TestMonitor : IAsyncDisposable
     }
 
     /// <summary>Connects to a socket that QEMU may be about to make, and leaves the monitor in command mode.</summary>
-    /// <exception cref="TimeoutException">Nobody listens there within the limit.</exception>
+    /// <exception cref="TimeoutException">Nobody listens there within the limit, or answers.</exception>
     internal static async Task<TestMonitor> ConnectAsync(string path, TimeSpan limit, Action throwIfEnded, CancellationToken cancellationToken)
+    {
+        for (var left = Connections; ; left--)
+        {
+            var socket = await ReachAsync(path, limit, throwIfEnded, cancellationToken);
+            if (await TryBeginAsync(socket, cancellationToken) is { } monitor)
+            {
+                return monitor;
+            }
+
+            if (left == 1)
+            {
+                throw new TimeoutException($"QEMU does not answer on {path}.");
+            }
+        }
+    }
+
+    /// <summary>Waits for the greeting, and answers it. Null when QEMU says nothing: now and then one that has just started sleeps over
+    /// what it was sent, until somebody connects again.</summary>
+    private static async Task<TestMonitor?> TryBeginAsync(Socket socket, CancellationToken cancellationToken)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        patience.CancelAfter(Patience);
+        TestMonitor? monitor = null;
+        try
+        {
+            var reader = new StreamReader(new NetworkStream(socket, ownsSocket: false), Encoding.UTF8);
+            _ = await reader.ReadLineAsync(patience.Token);
+            monitor = new TestMonitor(socket, reader);
+            await monitor.ExecuteAsync("qmp_capabilities", null, patience.Token);
+            return monitor;
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            if (monitor is not null)
+            {
+                await monitor.DisposeAsync();
+            }
+
+            socket.Dispose();
+            return null;
+        }
+    }
+
+    private static async Task<Socket> ReachAsync(string path, TimeSpan limit, Action throwIfEnded, CancellationToken cancellationToken)
     {
         Socket? connected = null;
         await Wait.UntilAsync(
@@ -185,11 +232,7 @@ public sealed class TestMonitor : IAsyncDisposable
             $"QEMU listens on {path}",
             limit,
             cancellationToken: cancellationToken);
-        var reader = new StreamReader(new NetworkStream(connected!, ownsSocket: false), Encoding.UTF8);
-        _ = await reader.ReadLineAsync(cancellationToken);
-        var monitor = new TestMonitor(connected!, reader);
-        await monitor.ExecuteAsync("qmp_capabilities", null, cancellationToken);
-        return monitor;
+        return connected!;
     }
 
     private async Task ReadAllAsync()
