@@ -1,7 +1,11 @@
 using System.Diagnostics.CodeAnalysis;
 using BenchmarkDotNet.Attributes;
+using DistMigrate.Grains.Metrics;
 using DistMigrate.MappedRam;
+using DistMigrate.Silo;
 using DistMigrate.Transfer;
+using Microsoft.Extensions.DependencyInjection;
+using OpenTelemetry.Metrics;
 
 namespace DistMigrate.Bench;
 
@@ -19,6 +23,8 @@ public class CopyBenchmarks
     private string _folder = "";
     private ImageFile _image = null!;
     private StorageWatch _watch = null!;
+    private ServiceProvider? _telemetry;
+    private StorageMetrics? _metrics;
     private BlockEngine _block = null!;
     private ExtentCopier _copier = null!;
     private WriterCrew _crew = null!;
@@ -34,13 +40,27 @@ public class CopyBenchmarks
     [ParamsAllValues]
     public Content Memory { get; set; }
 
+    /// <summary>Whether every call to the storage is told to the silo's metrics, as in the product.</summary>
+    [ParamsAllValues]
+    public bool IsMeasured { get; set; }
+
     [GlobalSetup]
     public void Setup()
     {
         _folder = Path.Combine(Directory.Exists("/dev/shm") ? "/dev/shm" : Path.GetTempPath(), $"dm-bench-{Guid.NewGuid():N}");
         Directory.CreateDirectory(_folder);
         var layout = ImageLayout.Create("pc-q35-10.0", [new RamBlockSpec("pc.ram", (long)Pages * Page.Size)]);
-        _watch = new StorageWatch(TimeSpan.Zero, TimeProvider.System);
+        if (IsMeasured)
+        {
+            var services = new ServiceCollection();
+            SiloTelemetry.Add(services, new SiloSettings());
+            _telemetry = services.BuildServiceProvider();
+            _telemetry.GetRequiredService<MeterProvider>();
+            _metrics = new StorageMetrics();
+            _metrics.Begin();
+        }
+
+        _watch = new StorageWatch(TimeSpan.Zero, TimeProvider.System, _metrics);
         _image = ImageFile.Create(Path.Combine(_folder, "image"), layout.TailOffset, DirectIoChoice.Off, _watch);
         var memory = new SyntheticMemory((long)Pages * Page.Size, ExtentPages, Memory switch
         {
@@ -63,6 +83,8 @@ public class CopyBenchmarks
         _block.Dispose();
         _image.Dispose();
         _watch.Dispose();
+        _metrics?.Dispose();
+        _telemetry?.Dispose();
         Directory.Delete(_folder, recursive: true);
     }
 
