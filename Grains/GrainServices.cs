@@ -43,6 +43,8 @@ public static class GrainServices
         silo.Services.AddSingleton<HostMetrics>();
         silo.Services.AddSingleton<StorageMetrics>();
         silo.Services.AddSingleton<IStorageObserver>(services => services.GetRequiredService<StorageMetrics>());
+        silo.Services.AddSingleton(services => new StorageSpaces(
+            services.GetRequiredService<IOptions<HostOptions>>().Value.StorageRoots, services.GetRequiredService<TimeProvider>()));
         silo.Services.AddHostedService<StorageSampler>();
         silo.Services.AddHostedService<GuestWatch>();
         silo.Services.AddHostedService<LoadSupervisor>();

@@ -15,11 +15,11 @@ internal sealed class HostGrain(
     IOptions<HostOptions> options,
     IGrainFactory grains,
     HostMetrics metrics,
+    StorageSpaces spaces,
     TimeProvider time,
     ILogger<HostGrain> logger) : Grain, IHostGrain
 {
     private readonly HostOptions _options = options.Value;
-    private readonly StorageSpaces _spaces = new(options.Value.StorageRoots, time);
     private readonly KnownGuests _guests = new(options.Value.Guests, options.Value.GuestFolder, time);
 
     private readonly PlaceRegister _places = new(
@@ -91,7 +91,7 @@ internal sealed class HostGrain(
         typeof(HostGrain).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "",
         _places.Entries, _options.MaxOutgoing, _options.MaxIncoming,
         await _guests.ListAsync(), _options.StorageRoots,
-        [.. (await _spaces.AskAsync()).Select(space => new StorageSpace(space.Path, space.FreeBytes, space.TotalBytes))],
+        [.. (await spaces.AskAsync()).Select(space => new StorageSpace(space.Path, space.FreeBytes, space.TotalBytes))],
         HostMemory.ReadAvailable());
 
     public Task<IReadOnlyList<Leftover>> FindLeftovers() => AskStorageAsync((leftovers, limit) => leftovers.FindAsync(limit));
@@ -130,8 +130,8 @@ internal sealed class HostGrain(
     private async Task<IReadOnlyList<LeftoverFile>> AskCatalogAndStorageAsync(
         Func<Leftovers, CancellationToken, Task<IReadOnlyList<LeftoverFile>>> call, CancellationToken cancellationToken)
     {
-        var shards = await Task.WhenAll(Enumerable.Range(0, CatalogShards.Count).Select(shard => GrainFactory.GetGrain<ICatalogGrain>(shard).List()));
-        return await call(new Leftovers(_options.StorageRoots, KnownSaves.Of(shards.SelectMany(shard => shard))), cancellationToken);
+        var saves = KnownSaves.Of(await WholeCatalog.ReadAsync(GrainFactory));
+        return await call(new Leftovers(_options.StorageRoots, saves), cancellationToken);
     }
 
     private IMigrationGrain Migration(string id) => GrainFactory.GetGrain<IMigrationGrain>(id);

@@ -47,8 +47,7 @@ internal sealed partial class MigrationSupervisor(
 
     private async Task WakeAsync()
     {
-        var shards = await Task.WhenAll(Enumerable.Range(0, CatalogShards.Count).Select(shard => grains.GetGrain<ICatalogGrain>(shard).List()));
-        var unfinished = shards.SelectMany(shard => shard).Where(migration => !migration.Phase.IsEnd()).ToArray();
+        var unfinished = (await WholeCatalog.ReadAsync(grains)).Where(migration => !migration.Phase.IsEnd()).ToArray();
         Unfinished = [.. unfinished.Select(migration => migration.Spec.Id)];
         var host = options.Value.Name;
         foreach (var migration in unfinished.Where(migration => migration.Spec.Host == host || migration.Spec.Request.Move?.Target == host))

@@ -14,7 +14,6 @@ internal sealed class WriterCrew : IDisposable
     private readonly object _gate = new();
     private readonly List<Thread> _threads = [];
     private readonly CancellationTokenSource _stop = new();
-    private readonly int _extentBytes;
 
     private readonly Lock _placing = new();
 
@@ -29,7 +28,6 @@ internal sealed class WriterCrew : IDisposable
     {
         _image = image;
         _extentPages = options.ExtentBytes / Page.Size;
-        _extentBytes = options.ExtentBytes;
         SetBandwidth(options.BandwidthLimit);
         _workplaces = new int[options.Writers];
         Array.Fill(_workplaces, -1);
@@ -50,7 +48,7 @@ internal sealed class WriterCrew : IDisposable
     }
 
     /// <summary>Changes how many bytes the writers write per second at most; 0 for no limit. Those that wait go on at once.</summary>
-    public void SetBandwidth(long limit) => Interlocked.Exchange(ref _limiter, limit > 0 ? NewLimiter(limit, _extentBytes) : null)?.Dispose();
+    public void SetBandwidth(long limit) => Interlocked.Exchange(ref _limiter, limit > 0 ? NewLimiter(limit, _extentPages * Page.Size) : null)?.Dispose();
 
     /// <summary>Tells the writers that there may be pages to take.</summary>
     public void Wake()

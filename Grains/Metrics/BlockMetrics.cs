@@ -86,11 +86,7 @@ internal sealed class BlockMetrics : IDisposable
                 return _shown;
             var shown = new List<ShownBlock>();
             foreach (var save in _migrations.Saves)
-            {
-                var before = _ended.GetValueOrDefault(save.Spec.Request.Guest)?.Blocks;
-                shown.AddRange(BlocksOf(save).Select(block => block with { Total = block.Total.Plus(before?.Find(other => other.Name == block.Name)?.Total) }));
-            }
-
+                shown.AddRange(BlocksOf(save));
             foreach (var block in shown)
                 _meter.Note(block.Guest, block.Name);
             (_shown, _shownAt) = (shown, _time.GetTimestamp());
@@ -108,12 +104,17 @@ internal sealed class BlockMetrics : IDisposable
         }
     }
 
-    private static IEnumerable<ShownBlock> BlocksOf(HostedSave save)
+    /// <summary>The RAMBlocks of a save, with what earlier ones of the guest have written.</summary>
+    private IEnumerable<ShownBlock> BlocksOf(HostedSave save)
     {
+        var before = _ended.GetValueOrDefault(save.Spec.Request.Guest)?.Blocks;
         foreach (var name in save.Attempt.RamBlocks)
         {
             if (save.Attempt.FindBlock(name)?.Snapshot() is { } now)
-                yield return new ShownBlock(save.Spec.Request.Guest, name, now, new WrittenTotals(now.First, now.Redirtied, now.Resumed));
+            {
+                var written = new WrittenTotals(now.First, now.Redirtied, now.Resumed);
+                yield return new ShownBlock(save.Spec.Request.Guest, name, now, written.Plus(before?.Find(block => block.Name == name)?.Total));
+            }
         }
     }
 
@@ -122,8 +123,7 @@ internal sealed class BlockMetrics : IDisposable
         lock (_gate)
         {
             var guest = save.Spec.Request.Guest;
-            var before = _ended.GetValueOrDefault(guest)?.Blocks ?? [];
-            var blocks = BlocksOf(save).Select(block => block with { Total = block.Total.Plus(before.Find(other => other.Name == block.Name)?.Total) }).ToList();
+            var blocks = BlocksOf(save).ToList();
             if (blocks.Count > 0)
                 _ended[guest] = new EndedSave(_time.GetTimestamp(), blocks);
             while (_ended.Count > MostEnded || _ended.Values.Any(IsOld))

@@ -8,7 +8,7 @@ namespace DistMigrate.Grains.Metrics;
 
 /// <summary>Looks at the storage now and then for the metrics, so that whoever looks at those does not have to.</summary>
 internal sealed partial class StorageSampler(
-    HostMetrics metrics, IGrainFactory grains, IOptions<HostOptions> options, TimeProvider time, ILogger<StorageSampler> logger) : BackgroundService
+    HostMetrics metrics, StorageSpaces spaces, IGrainFactory grains, IOptions<HostOptions> options, TimeProvider time, ILogger<StorageSampler> logger) : BackgroundService
 {
     private static readonly TimeSpan Every = TimeSpan.FromSeconds(15);
 
@@ -22,7 +22,6 @@ internal sealed partial class StorageSampler(
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         RequestContext.Set(MigrationSupervisor.RoundMark, true);
-        var spaces = new StorageSpaces(_options.StorageRoots, time);
         using var timer = new PeriodicTimer(Every, time);
         do
         {
@@ -42,8 +41,8 @@ internal sealed partial class StorageSampler(
     {
         try
         {
-            var shards = await Task.WhenAll(Enumerable.Range(0, CatalogShards.Count).Select(shard => grains.GetGrain<ICatalogGrain>(shard).List()));
-            metrics.Show(await new ImageInventory(_options.StorageRoots, KnownSaves.Of(shards.SelectMany(shard => shard))).MeasureAsync(cancellationToken));
+            var saves = KnownSaves.Of(await WholeCatalog.ReadAsync(grains));
+            metrics.Show(await new ImageInventory(_options.StorageRoots, saves).MeasureAsync(cancellationToken));
         }
         catch (Exception e) when (e is OrleansException or TimeoutException or MigrationException or IOException or UnauthorizedAccessException)
         {
