@@ -62,6 +62,9 @@ public enum SaveMode
 
     /// <summary>The guest runs; its memory is compared with what was written.</summary>
     Compare,
+
+    /// <summary>The guest runs on; what it held at the beginning is written (QEMU's background-snapshot).</summary>
+    Snapshot,
 }
 
 /// <summary>What is done when a running guest changes its memory faster than that can be written.</summary>
@@ -74,7 +77,7 @@ public enum ConvergencePolicy
     /// <summary>The allowed downtime is never exceeded; the migration fails when the guest does not become quieter.</summary>
     MinimalDowntime,
 
-    /// <summary>The allowed downtime grows as far as it takes.</summary>
+    /// <summary>The allowed downtime grows as far as it takes, and QEMU slows a streamed guest's CPUs down.</summary>
     MustFinish,
 }
 
@@ -84,12 +87,13 @@ public enum ConvergencePolicy
 /// <param name="BandwidthLimit">Bytes of guest pages written per second at most; 0 for no limit.</param>
 /// <param name="DirectIo">Whether pages are written past the page cache.</param>
 /// <param name="Overwrite">Whether a published image of that name may be replaced.</param>
-/// <param name="MaxDowntime">How long the guest may stand still. Of a live save: at its end; null is 300 ms. Of a stopped one: while a fault
-/// of the storage lasts; then it gets its run state back and the migration is paused; null takes the host's default.</param>
+/// <param name="MaxDowntime">How long the guest may stand still. Of a live save: at its end; null is 300 ms. Of a stopped one and a snapshot: while a
+/// fault of the storage lasts; then it gets its run state back and the migration is paused; null takes the host's default.</param>
 /// <param name="Mode">Whether the guest runs meanwhile.</param>
 /// <param name="Policy">What is done when a live save does not converge.</param>
 /// <param name="MostIterations">Iterations after which a live save stops the guest, however long that takes; 0 for no such limit.</param>
 /// <param name="StallTimeout">How long calls to the storage may not return before the migration is paused; null takes the host's default.</param>
+/// <param name="Streams">Parallel channels of QEMU's stream (multifd), 1 to 64; 0 takes the host's default. One where QEMU cannot connect to the host's silo.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.SaveOptions")]
 public sealed record SaveOptions(
     [property: Id(0)] AfterSave After = AfterSave.Pause,
@@ -101,7 +105,8 @@ public sealed record SaveOptions(
     [property: Id(6)] SaveMode Mode = SaveMode.Auto,
     [property: Id(7)] ConvergencePolicy Policy = ConvergencePolicy.Balanced,
     [property: Id(8)] int MostIterations = 0,
-    [property: Id(9)] TimeSpan? StallTimeout = null)
+    [property: Id(9)] TimeSpan? StallTimeout = null,
+    [property: Id(10)] int Streams = 0)
 {
     /// <summary>How long the guest of a live save may stand still at its end, unless told otherwise.</summary>
     public static TimeSpan DefaultDowntime { get; } = TimeSpan.FromMilliseconds(300);
@@ -117,7 +122,7 @@ public sealed record SaveOptions(
             throw new MigrationException(FailureReason.InvalidRequest, $"The bandwidth limit is at least {LeastBandwidth / 1024} KiB/s.");
     }
 
-    /// <summary>Whether the guest runs while its pages are written.</summary>
+    /// <summary>Whether the guest runs while its pages are written, and is stopped for those that it has changed.</summary>
     public bool IsLive => Mode is SaveMode.Stream or SaveMode.Compare;
 }
 

@@ -32,6 +32,7 @@ public sealed record RamCounters(
 /// <param name="Remaining">Bytes of pages that are to be written, as far as is known.</param>
 /// <param name="ExpectedDowntime">How long the guest would stand still if it were stopped now.</param>
 /// <param name="AllowedDowntime">How long it may; null for as long as it takes.</param>
+/// <param name="ThrottlePercent">How much of the guest's CPU time QEMU takes away so that it changes less; 0 when none.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.ConvergenceStatus")]
 public sealed record ConvergenceStatus(
     [property: Id(0)] int Iteration,
@@ -39,7 +40,8 @@ public sealed record ConvergenceStatus(
     [property: Id(2)] double WriteBytesPerSecond,
     [property: Id(3)] long Remaining,
     [property: Id(4)] TimeSpan ExpectedDowntime,
-    [property: Id(5)] TimeSpan? AllowedDowntime);
+    [property: Id(5)] TimeSpan? AllowedDowntime,
+    [property: Id(6)] int ThrottlePercent = 0);
 
 /// <summary>One of the things that a guest stood still for.</summary>
 /// <param name="Name">Such as <c>stream</c>, <c>compare</c>, <c>device-state</c>, <c>write</c>, <c>publish</c>; at the target of a move

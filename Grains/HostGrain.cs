@@ -169,6 +169,12 @@ internal sealed class HostGrain(
     {
         var move = request.Move ?? throw new MigrationException(FailureReason.InvalidRequest, "A move needs its options.");
         GrainKeys.CheckName("host", move.Target);
+        if (request.Save is { Mode: SaveMode.Snapshot })
+        {
+            throw new MigrationException(FailureReason.InvalidRequest,
+                "A snapshot holds what the guest was at its beginning, so it cannot be moved that way. Choose --mode stream or compare.");
+        }
+
         if (move.Target == _options.Name)
             throw new MigrationException(FailureReason.InvalidRequest, $"Guest {request.Guest} is on host {_options.Name} already. Name another host to move it to.");
         if (move.TargetQmpPath is { } path && !Path.IsPathFullyQualified(path))
@@ -185,6 +191,8 @@ internal sealed class HostGrain(
     {
         if (save.Writers is < 0 or > 64)
             throw new MigrationException(FailureReason.InvalidRequest, "The number of writers is 1 to 64.");
+        if (save.Streams is < 0 or > 64)
+            throw new MigrationException(FailureReason.InvalidRequest, "The number of streams is 1 to 64.");
         SaveOptions.CheckBandwidth(save.BandwidthLimit);
         if (save.MaxDowntime is { } downtime && (downtime < TimeSpan.Zero || downtime > MostDowntime))
             throw new MigrationException(FailureReason.InvalidRequest, $"The downtime that a fault may cost is at most {MostDowntime.TotalHours:0} hour.");
@@ -192,6 +200,12 @@ internal sealed class HostGrain(
             throw new MigrationException(FailureReason.InvalidRequest, $"The time after which storage counts as stalled is {LeastStall.TotalSeconds:0} s to {MostDowntime.TotalHours:0} hour.");
         if (save.MostIterations is < 0 or > 1000)
             throw new MigrationException(FailureReason.InvalidRequest, "The number of iterations is 1 to 1000.");
+        if (save is { Mode: SaveMode.Snapshot, After: not AfterSave.Run })
+        {
+            throw new MigrationException(FailureReason.InvalidRequest,
+                "A snapshot is of a guest that runs on, so it can neither be left paused nor ended afterwards. Choose --then run, or another mode.");
+        }
+
         return save;
     }
 }

@@ -41,7 +41,8 @@ internal sealed partial class HostedSave(MigrationSpec spec, SaveAttempt attempt
     public HostReply Reply(HostStep step, MigrationException? failure = null) => new(
         step, failure?.Reason ?? FailureReason.None, failure?.Message ?? "", Attempt.RamBlocks, Attempt.OtherBytes, Attempt.Downtime,
         Attempt.GuestState, Attempt.Notes, Attempt.IsPublished, TroubleOf(Attempt.Fault), Attempt.TokenInForce, Attempt.WasRunning,
-        IsLive: Attempt.IsLive, Live: _live, DowntimeParts: [.. Attempt.DowntimeParts.Select(part => new DowntimePart(part.Name, part.Time))]);
+        IsLive: Attempt.IsLive, Live: _live, DowntimeParts: [.. Attempt.DowntimeParts.Select(part => new DowntimePart(part.Name, part.Time))],
+        IsCompared: Attempt.IsCompared);
 
     /// <summary>Ends a live save, once for each attempt number, and tells meanwhile how it goes on.</summary>
     public async Task<HostReply> SwitchOverAsync(HostCommand command, Func<Func<CancellationToken, Task>, CancellationToken, Task> obey)
@@ -53,7 +54,8 @@ internal sealed partial class HostedSave(MigrationSpec spec, SaveAttempt attempt
         if (reply.Step != HostStep.Working || await SampleAsync() is not { } sample)
             return reply;
         _live = new ConvergenceStatus(
-            sample.Iteration, sample.DirtyBytesPerSecond, sample.WriteBytesPerSecond, sample.Remaining, sample.ExpectedDowntime, command.Budget);
+            sample.Iteration, sample.DirtyBytesPerSecond, sample.WriteBytesPerSecond, sample.Remaining, sample.ExpectedDowntime, command.Budget,
+            sample.ThrottlePercent);
         return reply with { Live = _live };
     }
 

@@ -41,11 +41,15 @@ internal sealed partial class MigrationGrain
 
     private SaveOptions SaveOptions => Spec.Request.Save ?? new SaveOptions();
 
-    private bool IsStream => SaveOptions.Mode == SaveMode.Stream;
+    private bool IsStream => SaveOptions.Mode == SaveMode.Stream && !State.IsCompared;
+
+    private bool IsSnapshot => SaveOptions.Mode == SaveMode.Snapshot;
 
     private TimeSpan AskedDowntime => SaveOptions.MaxDowntime ?? SaveOptions.DefaultDowntime;
 
-    private string LiveMessage => IsStream ? "Writes the guest's pages as QEMU streams what changes." : "Writes the guest's pages while it runs.";
+    private string LiveMessage => IsStream ? "Writes the guest's pages as QEMU streams what changes."
+        : IsSnapshot ? "Writes the guest as it was at one moment; it runs on."
+        : "Writes the guest's pages while it runs.";
 
     public async Task<MigrationStatus> Complete()
     {
@@ -93,7 +97,7 @@ internal sealed partial class MigrationGrain
         if (!SaveOptions.IsLive || State.Phase.IsEnd() || State.Published is not null)
         {
             throw new MigrationException(FailureReason.InvalidRequest,
-                $"Migration {Spec.Id} does not write the pages of a running guest (it is {State.Phase.ToName()}), so there is no downtime to decide about.");
+                $"Migration {Spec.Id} does not write what a running guest changes (it is {State.Phase.ToName()}), so there is no downtime to decide about.");
         }
     }
 
@@ -107,7 +111,7 @@ internal sealed partial class MigrationGrain
         }
 
         State.CopyStarted ??= time.GetUtcNow();
-        if (!State.MustComplete)
+        if (!State.MustComplete && !IsSnapshot)
             State.Budget ??= AskedDowntime;
         _passBegan = default;
 
@@ -115,9 +119,10 @@ internal sealed partial class MigrationGrain
             await PreloadAsync();
 
         // A stream's pages are written as it tells of them, up to the end.
-        if (IsStream)
+        var isFed = IsStream || IsSnapshot;
+        if (isFed)
             await AllBlocksAsync(block => block.Iterate(BlockCommand(State.Iteration) with { Slice = TimeSpan.Zero }));
-        await EnterAsync(IsStream ? MigrationStep.SwitchOver : MigrationStep.Pass, MigrationPhase.Active, LiveMessage);
+        await EnterAsync(isFed ? MigrationStep.SwitchOver : MigrationStep.Pass, MigrationPhase.Active, LiveMessage);
     }
 
     /// <summary>A target that does not answer, or cannot be filled in advance, loads the image as a whole.</summary>

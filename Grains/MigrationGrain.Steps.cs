@@ -291,6 +291,7 @@ internal sealed partial class MigrationGrain
         State.WasRunning = reply.WasRunning;
         State.GuestState = reply.GuestState;
         State.IsLive = reply.IsLive;
+        State.IsCompared = reply.IsCompared;
         State.SourceParts = reply.DowntimeParts ?? [];
         State.Notes = [.. State.Notes.Where(note => note.StartsWith("Iteration ", StringComparison.Ordinal)), .. reply.Notes];
         _otherBytes = reply.OtherBytes;

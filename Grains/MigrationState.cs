@@ -182,6 +182,9 @@ internal sealed class MigrationState
     /// <summary>What the guest of a move stood still for at its target.</summary>
     [Id(35)] public IReadOnlyList<DowntimePart> TargetParts { get; set; } = [];
 
+    /// <summary>Live: whether memory is compared, although the guest was to be streamed.</summary>
+    [Id(37)] public bool IsCompared { get; set; }
+
     /// <summary>The place in the trace that its coordinator began; empty when nobody listened.</summary>
     [Id(36)] public string Trace { get; set; } = "";
 }

@@ -23,7 +23,7 @@ internal sealed class DeviceStateCapture(QmpClient qmp, TimeProvider time)
         try
         {
             using var migration = await OutgoingMigration.StartAsync(qmp, events, time, either.Token);
-            sections = await migration.ReadAsync(sink: null, either.Token);
+            sections = await migration.ReadAsync(sink: null, isSnapshot: false, either.Token);
         }
         catch (OperationCanceledException e) when (limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {

@@ -25,8 +25,8 @@ public interface IGuest : IAsyncDisposable
     /// <inheritdoc cref="QemuGuest.QueryRunStateAsync"/>
     Task<GuestRunState> QueryRunStateAsync(CancellationToken cancellationToken);
 
-    /// <inheritdoc cref="QemuGuest.LogsEveryWriteAsync"/>
-    Task<bool> LogsEveryWriteAsync(CancellationToken cancellationToken);
+    /// <inheritdoc cref="QemuGuest.QueryDirtyLogAsync"/>
+    Task<DirtyLog> QueryDirtyLogAsync(IReadOnlyList<RamBlock> ramBlocks, CancellationToken cancellationToken);
 
     /// <inheritdoc cref="QemuGuest.StopAsync"/>
     Task<GuestRunState> StopAsync(CancellationToken cancellationToken);
@@ -72,6 +72,12 @@ public interface IGuest : IAsyncDisposable
 
     /// <inheritdoc cref="QemuGuest.StreamAsync"/>
     Task<DeviceSections> StreamAsync(IRamStreamSink sink, StreamLimits limits, Action stopped, CancellationToken cancellationToken);
+
+    /// <inheritdoc cref="QemuGuest.ReadSnapshotSettingsAsync"/>
+    Task<MigrationSettingsSnapshot> ReadSnapshotSettingsAsync(CancellationToken cancellationToken);
+
+    /// <inheritdoc cref="QemuGuest.SnapshotAsync"/>
+    Task<DeviceSections> SnapshotAsync(IRamStreamSink sink, Action stopped, Action continued, CancellationToken cancellationToken);
 
     /// <inheritdoc cref="QemuGuest.QueryStreamAsync"/>
     Task<StreamProgress?> QueryStreamAsync(CancellationToken cancellationToken);

@@ -4,8 +4,9 @@ namespace DistMigrate.Guests;
 
 /// <summary>
 /// What a precopy stream tells of the guest's RAM, in the stream's order. A record says what a page held when QEMU sent it; a write of
-/// the guest that comes later brings another record (QEMU's dirty log), and the last records come when the guest stands still. All
-/// calls come from one thread, which holds QEMU back while a call does not return: the guest runs on meanwhile.
+/// the guest that comes later brings another record (QEMU's dirty log), and the last records come when the guest stands still. A call that
+/// does not return holds QEMU back: the guest runs on meanwhile. All calls come from one thread, but those of <see cref="Page"/> with multifd: each
+/// channel then has one, and the order holds within a channel, and from one pass of QEMU to the next.
 /// </summary>
 public interface IRamStreamSink
 {

@@ -4,21 +4,24 @@ using DistMigrate.MappedRam;
 namespace DistMigrate.Guests;
 
 /// <summary>
-/// QEMU's precopy migration into a sink of ours: the guest runs on while QEMU sends its pages, and again those that it dirties, by
-/// QEMU's own dirty log. When little enough is left QEMU stops the guest and sends the rest and the device state.
+/// A migration of QEMU, of a guest that runs, into a sink of ours. As precopy: QEMU sends its pages, and again those that it dirties, by
+/// QEMU's own dirty log; when little enough is left QEMU stops the guest and sends the rest and the device state. As a snapshot: QEMU stops
+/// the guest for a moment, and sends each page once as it was then, before the guest may change it (userfaultfd).
 /// </summary>
-internal sealed class LiveStream(QmpClient qmp, TimeProvider time)
+internal sealed class LiveStream(QmpClient qmp, int pid, TimeProvider time)
 {
-    /// <summary>QEMU's settings of such a stream.</summary>
-    public static MigrationSettings Settings(QmpClient qmp, StreamLimits limits) => new(
-        qmp, [], new JsonObject
-        {
-            // The reader holds QEMU back, not a limit.
-            ["max-bandwidth"] = 0,
-            ["downtime-limit"] = limits.DowntimeLimit,
-        });
+    private const string SnapshotCapability = "background-snapshot";
+    private const string ThrottleCapability = "auto-converge";
+    private const string MultifdCapability = "multifd";
 
-    /// <summary>Runs the stream to its end. QEMU's settings are the same afterwards. On every failure the guest runs on.</summary>
+    /// <summary>QEMU's settings of a snapshot.</summary>
+    public static MigrationSettings SnapshotSettings(QmpClient qmp) => new(qmp, [SnapshotCapability], new JsonObject { ["max-bandwidth"] = 0 });
+
+    /// <summary>QEMU's settings of a precopy.</summary>
+    public static MigrationSettings Settings(QmpClient qmp, StreamLimits limits) => new(
+        qmp, [.. Capabilities(limits)], new JsonObject(Parameters(limits).Select(p => KeyValuePair.Create(p.Name, (JsonNode?)p.Value))));
+
+    /// <summary>Runs a precopy to its end. QEMU's settings are the same afterwards. On every failure the guest runs on.</summary>
     /// <param name="sink">Takes the pages.</param>
     /// <param name="limits">What QEMU is told.</param>
     /// <param name="stopped">Called when the guest stops, while the stream goes on.</param>
@@ -26,20 +29,92 @@ internal sealed class LiveStream(QmpClient qmp, TimeProvider time)
     /// <returns>The device state; the guest stands still then.</returns>
     public async Task<DeviceSections> RunAsync(IRamStreamSink sink, StreamLimits limits, Action stopped, CancellationToken cancellationToken)
     {
+        if (limits.Channels > 1 && await TryPrecopyAsync(sink, limits, stopped, cancellationToken) is { } devices)
+            return devices;
+        return await TryPrecopyAsync(sink, limits with { Channels = 1 }, stopped, cancellationToken)
+            ?? throw new GuestException(GuestFault.Unsupported, $"This QEMU has no {ThrottleCapability}. Choose another policy than must-finish.");
+    }
+
+    /// <summary>Takes a snapshot. QEMU's settings are the same afterwards.</summary>
+    /// <param name="sink">Takes the pages. Each comes once.</param>
+    /// <param name="stopped">Called when the guest stops: what it held then is what comes.</param>
+    /// <param name="continued">Called when it runs again.</param>
+    /// <param name="cancellationToken">Cancels the migration.</param>
+    /// <returns>The device state of that moment; the guest runs.</returns>
+    /// <exception cref="GuestException">Unsupported: QEMU or its host's kernel cannot do it for this guest, in QEMU's words.</exception>
+    public async Task<DeviceSections> SnapshotAsync(IRamStreamSink sink, Action stopped, Action continued, CancellationToken cancellationToken)
+    {
+        var settings = SnapshotSettings(qmp);
+        MigrationSettingsSnapshot? before;
+        try
+        {
+            before = await settings.TryApplyAsync(cancellationToken);
+        }
+        catch (GuestException e) when (e.Fault == GuestFault.CommandFailed)
+        {
+            throw new GuestException(GuestFault.Unsupported, $"QEMU takes no snapshot of this guest: {e.Message} Save it by --mode stream or compare.", e);
+        }
+
+        if (before is null)
+            throw new GuestException(GuestFault.Unsupported, $"This QEMU has no {SnapshotCapability}. Save the guest by --mode stream or compare.");
+        return await ReadAsync(settings, before, sink, (1, IsSnapshot: true), (stopped, continued), cancellationToken)
+            ?? throw new InvalidOperationException("A single channel needs no connection of QEMU's.");
+    }
+
+    private static IEnumerable<string> Capabilities(StreamLimits limits)
+    {
+        if (limits.Throttles)
+            yield return ThrottleCapability;
+        if (limits.Channels > 1)
+            yield return MultifdCapability;
+    }
+
+    private static IEnumerable<(string Name, JsonNode Value)> Parameters(StreamLimits limits)
+    {
+        // The reader holds QEMU back, not a limit.
+        yield return ("max-bandwidth", 0);
+        yield return ("downtime-limit", limits.DowntimeLimit);
+        if (limits.Channels <= 1)
+            yield break;
+        yield return ("multifd-channels", limits.Channels);
+        yield return ("multifd-compression", "none");
+    }
+
+    /// <returns>Null when QEMU cannot do it that way; nothing has happened then.</returns>
+    private async Task<DeviceSections?> TryPrecopyAsync(IRamStreamSink sink, StreamLimits limits, Action stopped, CancellationToken cancellationToken)
+    {
+        var settings = Settings(qmp, limits);
+        return await settings.TryApplyAsync(cancellationToken) is { } before
+            ? await ReadAsync(settings, before, sink, (limits.Channels, IsSnapshot: false), (stopped, null), cancellationToken)
+            : null;
+    }
+
+    private async Task<OutgoingMigration?> TryStartAsync(int channels, QmpEventSubscription events, CancellationToken cancellationToken) =>
+        channels > 1
+            ? await OutgoingMigration.TryStartMultifdAsync(qmp, pid, channels, events, time, cancellationToken)
+            : await OutgoingMigration.StartAsync(qmp, events, time, cancellationToken);
+
+    private async Task<DeviceSections?> ReadAsync(
+        MigrationSettings settings, MigrationSettingsSnapshot before, IRamStreamSink sink, (int Channels, bool IsSnapshot) kind,
+        (Action Stopped, Action? Continued) report, CancellationToken cancellationToken)
+    {
         using var events = qmp.Subscribe();
         using var stops = qmp.Subscribe();
-        var settings = Settings(qmp, limits);
-        var before = await settings.TryApplyAsync(cancellationToken)
-            ?? throw new InvalidOperationException("No capability was asked for, so none can be missing.");
         DeviceSections sections;
         try
         {
-            using var migration = await OutgoingMigration.StartAsync(qmp, events, time, cancellationToken);
+            using var migration = await TryStartAsync(kind.Channels, events, cancellationToken);
+            if (migration is null)
+            {
+                await settings.RestoreAsync(before);
+                return null;
+            }
+
             using var ended = new CancellationTokenSource();
-            var watch = WatchAsync(stops, stopped, ended.Token);
+            var watch = WatchAsync(stops, report.Stopped, report.Continued, ended.Token);
             try
             {
-                sections = await migration.ReadAsync(sink, cancellationToken);
+                sections = await migration.ReadAsync(sink, kind.IsSnapshot, cancellationToken);
             }
             finally
             {
@@ -65,14 +140,15 @@ internal sealed class LiveStream(QmpClient qmp, TimeProvider time)
             return null;
         return new StreamProgress(
             (int)ram.RequiredNumber("dirty-sync-count"), ram.RequiredNumber("remaining"),
-            (double)ram.RequiredNumber("dirty-pages-rate") * ram.RequiredNumber("page-size"));
+            (double)ram.RequiredNumber("dirty-pages-rate") * ram.RequiredNumber("page-size"),
+            reply.TryGetProperty("cpu-throttle-percentage", out _) ? (int)reply.RequiredNumber("cpu-throttle-percentage") : 0);
     }
 
     /// <summary>Changes the expected rest at which QEMU stops the guest.</summary>
     public Task SetDowntimeAsync(StreamLimits limits, CancellationToken cancellationToken) => qmp.ExecuteAsync(
         "migrate-set-parameters", new JsonObject { ["downtime-limit"] = limits.DowntimeLimit }, null, cancellationToken);
 
-    private static async Task WatchAsync(QmpEventSubscription events, Action stopped, CancellationToken ended)
+    private static async Task WatchAsync(QmpEventSubscription events, Action stopped, Action? continued, CancellationToken ended)
     {
         try
         {
@@ -80,6 +156,8 @@ internal sealed class LiveStream(QmpClient qmp, TimeProvider time)
             {
                 if (item.Name == "STOP")
                     stopped();
+                else if (item.Name == "RESUME")
+                    continued?.Invoke();
             }
         }
         catch (Exception e) when (e is OperationCanceledException or GuestException)

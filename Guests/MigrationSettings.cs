@@ -59,9 +59,10 @@ internal sealed class MigrationSettings(QmpClient qmp, IReadOnlyList<string> cap
     /// <exception cref="GuestException">QEMU refused, or is gone.</exception>
     public async Task RestoreWhatIsOursAsync(MigrationSettingsSnapshot before, CancellationToken cancellationToken)
     {
+        // A capability is on or off: one that is not as it was before is as we had set it.
         var others = await ReadAsync(cancellationToken);
         await RestoreAsync(new MigrationSettingsSnapshot(
-            before.Capabilities.ExceptBy(others.Capabilities.Keys, c => c.Key).ToDictionary(),
+            before.Capabilities.Where(c => others.Capabilities.GetValueOrDefault(c.Key, IsWanted(c.Key)) != c.Value).ToDictionary(),
             before.Parameters.ExceptBy(others.Parameters.Keys, p => p.Key).ToDictionary()));
     }
 
@@ -78,6 +79,8 @@ internal sealed class MigrationSettings(QmpClient qmp, IReadOnlyList<string> cap
         }
     }
 
+    private bool IsWanted(string capability) => capability == "events" || capabilities.Contains(capability);
+
     private async Task<(MigrationSettingsSnapshot Before, bool IsKnown)> TryReadAsync(CancellationToken cancellationToken)
     {
         var missing = capabilities.ToHashSet();
@@ -87,7 +90,7 @@ internal sealed class MigrationSettings(QmpClient qmp, IReadOnlyList<string> cap
             var name = item.RequiredText("capability");
             var state = item.RequiredFlag("state");
             missing.Remove(name);
-            if (state != (name == "events" || capabilities.Contains(name)))
+            if (state != IsWanted(name))
                 states[name] = state;
         }
 

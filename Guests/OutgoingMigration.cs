@@ -5,7 +5,8 @@ using DistMigrate.Posix;
 
 namespace DistMigrate.Guests;
 
-/// <summary>A <c>migrate</c> of QEMU into one end of a socket pair, of which we read the other.</summary>
+/// <summary>A <c>migrate</c> of QEMU into this process: into one end of a socket pair of which we read the other, or into the channels of a
+/// multifd stream.</summary>
 internal sealed class OutgoingMigration : IDisposable
 {
     private static readonly TimeSpan CancelLimit = TimeSpan.FromSeconds(10);
@@ -14,13 +15,15 @@ internal sealed class OutgoingMigration : IDisposable
     private readonly QmpEventSubscription _events;
     private readonly Socket _socket;
     private readonly TimeProvider _time;
+    private readonly MultifdChannels? _channels;
 
-    private OutgoingMigration(QmpClient qmp, QmpEventSubscription events, Socket socket, TimeProvider time)
+    private OutgoingMigration(QmpClient qmp, QmpEventSubscription events, Socket socket, TimeProvider time, MultifdChannels? channels = null)
     {
         _qmp = qmp;
         _events = events;
         _socket = socket;
         _time = time;
+        _channels = channels;
     }
 
     /// <summary>Hands QEMU its end and starts the migration.</summary>
@@ -59,16 +62,56 @@ internal sealed class OutgoingMigration : IDisposable
         }
     }
 
+    /// <summary>Has QEMU connect to us and starts a migration with multifd, for which it must be set.</summary>
+    /// <param name="qmp">The guest's monitor.</param>
+    /// <param name="pid">QEMU's process.</param>
+    /// <param name="channels">Channels beside the main one.</param>
+    /// <param name="events">QEMU's events, subscribed to before.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <returns>Null when QEMU cannot connect: it is another network namespace's, or may not.</returns>
+    public static async Task<OutgoingMigration?> TryStartMultifdAsync(
+        QmpClient qmp, int pid, int channels, QmpEventSubscription events, TimeProvider time, CancellationToken cancellationToken)
+    {
+        var listening = new MultifdChannels(pid, channels);
+        using var connected = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        try
+        {
+            await qmp.ExecuteAsync("migrate", new JsonObject { ["channels"] = listening.Address }, null, cancellationToken);
+            var over = MigrationProgress.WaitAsync(qmp, events, null, connected.Token);
+            if (await Task.WhenAny(listening.Main, over) == listening.Main)
+                return new OutgoingMigration(qmp, events, await listening.Main, time, listening);
+            await over;
+        }
+        catch (GuestException e) when (e.Fault == GuestFault.CommandFailed)
+        {
+            // Whatever is wrong beside the way to us, a migration on that of a socket pair tells as well.
+        }
+        catch
+        {
+            listening.Dispose();
+            throw;
+        }
+        finally
+        {
+            await connected.CancelAsync();
+        }
+
+        listening.Dispose();
+        return null;
+    }
+
     /// <summary>Reads the stream to its end, on a thread of its own, and waits until QEMU has completed. On every failure the migration is
     /// cancelled, and no longer under way when this ends.</summary>
     /// <param name="sink">Takes the pages; null passes over them.</param>
+    /// <param name="isSnapshot">Whether QEMU takes a <c>background-snapshot</c>.</param>
     /// <param name="cancellationToken">Cancels the migration.</param>
     /// <exception cref="GuestException">DeviceState with QEMU's own words where it has some; what the sink throws.</exception>
-    public async Task<DeviceSections> ReadAsync(IRamStreamSink? sink, CancellationToken cancellationToken)
+    public async Task<DeviceSections> ReadAsync(IRamStreamSink? sink, bool isSnapshot, CancellationToken cancellationToken)
     {
         try
         {
-            var sections = await ReadStreamAsync(sink, cancellationToken);
+            var sections = await ReadStreamAsync(sink, isSnapshot, cancellationToken);
             var outcome = await MigrationProgress.WaitAsync(_qmp, _events, null, cancellationToken);
             return outcome.Status == "completed" ? sections : throw new GuestException(GuestFault.DeviceState,
                 $"QEMU's migration to us ended as {outcome.Status}: {outcome.Error ?? "no reason given"}.");
@@ -81,21 +124,28 @@ internal sealed class OutgoingMigration : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _socket.Dispose();
+    public void Dispose()
+    {
+        _socket.Dispose();
+        _channels?.Dispose();
+    }
 
-    private async Task<DeviceSections> ReadStreamAsync(IRamStreamSink? sink, CancellationToken cancellationToken)
+    private async Task<DeviceSections> ReadStreamAsync(IRamStreamSink? sink, bool isSnapshot, CancellationToken cancellationToken)
     {
         // A thread that waits for bytes ends only when the socket does.
-        await using var closing = cancellationToken.Register(_socket.Dispose);
+        await using var closing = cancellationToken.Register(Dispose);
         try
         {
-            return await Task.Factory.StartNew(
+            var devices = await Task.Factory.StartNew(
                 () =>
                 {
                     using var stream = new NetworkStream(_socket, ownsSocket: false);
-                    return PrecopyStream.Read(stream, sink);
+                    return Read(stream, sink, isSnapshot);
                 },
                 CancellationToken.None, TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach, TaskScheduler.Default);
+            if (_channels is not null)
+                await _channels.EndAsync();
+            return devices;
         }
         catch (Exception) when (cancellationToken.IsCancellationRequested)
         {
@@ -112,10 +162,29 @@ internal sealed class OutgoingMigration : IDisposable
         }
     }
 
+    private DeviceSections Read(Stream stream, IRamStreamSink? sink, bool isSnapshot)
+    {
+        if (_channels is null || sink is null)
+            return PrecopyStream.Read(stream, sink, isSnapshot);
+        try
+        {
+            return PrecopyStream.Read(stream, _channels.Begin(sink), isSnapshot, _channels.Sync);
+        }
+        catch
+        {
+            // A channel that failed has ended the main one with it. None of them may put pages into the sink from here on.
+            _channels.Close();
+#pragma warning disable VSTHRD002 // A thread of its own waits here; no context can deadlock.
+            _channels.EndAsync().GetAwaiter().GetResult();
+#pragma warning restore VSTHRD002
+            throw;
+        }
+    }
+
     /// <summary>Ends the migration, so that settings can be put back and the guest goes on.</summary>
     private async Task CancelAsync(Exception failure)
     {
-        _socket.Close();
+        Dispose();
         try
         {
             if (_qmp.HasEnded || (await MigrationProgress.QueryAsync(_qmp, null, CancellationToken.None)).IsOver)

@@ -18,7 +18,7 @@ internal sealed class PageRunList(long length)
     {
         var first = start / Page.Size;
         var behind = Math.Min(Pages(end), Pages(length));
-        if (behind <= first)
+        if (behind <= first || end <= start)
             return;
         if (_runs.Count > 0 && _runs[^1] is var last && last.First + last.Count >= first)
             _runs[^1] = new PageRun(last.First, Math.Max(last.First + last.Count, behind) - last.First);

@@ -15,24 +15,36 @@ internal sealed class PrecopyStream
 
     private readonly MigrationStreamReader _reader;
     private readonly IRamStreamSink? _sink;
+    private readonly bool _isSnapshot;
+    private readonly MultifdSync? _multifd;
+
+    // Whether the channels meet at the end of each section of pages, as with machines before 8.1, instead of at words of their own
+    // (multifd-flush-after-each-section): those have one in the first section already.
+    private bool? _meetsEachSection;
     private readonly List<RamBlockSpec> _blocks = [];
     private readonly Dictionary<string, int> _indexes = new(StringComparer.Ordinal);
 
     // The RAMBlock that a record with CONTINUE refers to; -1 before the first one.
     private int _current = -1;
 
-    private PrecopyStream(Stream stream, IRamStreamSink? sink)
+    private PrecopyStream(Stream stream, IRamStreamSink? sink, bool isSnapshot, MultifdSync? multifd)
     {
         _reader = new MigrationStreamReader(stream);
         _sink = sink;
+        _isSnapshot = isSnapshot;
+        _multifd = multifd;
     }
 
     /// <summary>Reads to the end of the stream; the calling thread waits for its bytes.</summary>
     /// <param name="stream">The stream.</param>
     /// <param name="sink">Takes the pages; null passes over them.</param>
+    /// <param name="isSnapshot">Whether it is of a <c>background-snapshot</c>: the devices then follow the last PART, and there is no END
+    /// (bg_migration_thread of migration/migration.c).</param>
+    /// <param name="multifd">Where it waits for the other channels of a multifd stream; null where there are none.</param>
     /// <exception cref="GuestException">DeviceState: the stream is cut short or not of the grammar; Unsupported: it holds a section
     /// that cannot be carried over, such as virtio-mem's.</exception>
-    public static DeviceSections Read(Stream stream, IRamStreamSink? sink = null) => new PrecopyStream(stream, sink).Read();
+    public static DeviceSections Read(Stream stream, IRamStreamSink? sink = null, bool isSnapshot = false, MultifdSync? multifd = null) =>
+        new PrecopyStream(stream, sink, isSnapshot, multifd).Read();
 
     private DeviceSections Read()
     {
@@ -41,7 +53,7 @@ internal sealed class PrecopyStream
 
         var ignoresShared = false;
         uint? ram = null;
-        for (var ended = false; !ended;)
+        for (var ended = false; !ended && !AreDevicesNext(ram);)
         {
             var type = _reader.Byte();
             switch (type)
@@ -76,6 +88,8 @@ internal sealed class PrecopyStream
 
         return Devices(_reader.Rest(DeviceStateLimit));
     }
+
+    private bool AreDevicesNext(uint? ram) => _isSnapshot && ram is not null && _reader.Peek() == StreamFormat.SectionFull;
 
     /// <summary>Parts the bytes behind "ram" into sections and vmdescription.</summary>
     /// <param name="rest">Device sections, EOF, and if QEMU sent one the vmdescription.</param>
@@ -201,8 +215,17 @@ internal sealed class PrecopyStream
             var word = _reader.UInt64();
             var flags = word & StreamFormat.RamFlagMask;
             var offset = word & ~StreamFormat.RamFlagMask;
+            if (flags == StreamFormat.RamFlagMultifdFlush && _multifd is not null)
+            {
+                _meetsEachSection ??= false;
+                _multifd.Meet();
+                continue;
+            }
+
             if (flags == StreamFormat.RamFlagEos)
             {
+                if (_multifd is not null && (_meetsEachSection ??= true))
+                    _multifd.Meet();
                 _sink?.EndOfSection();
                 return;
             }

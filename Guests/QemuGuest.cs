@@ -102,13 +102,22 @@ public sealed class QemuGuest : IGuest
     }
 
     /// <summary>
-    /// Whether the dirty log of a migration has every write of the guest, as it does with KVM. Not so where QEMU translates (TCG): when it
-    /// asks for the log while all pages of a RAMBlock that are in it still wait to be sent, it clears the log without having the vCPUs
-    /// note their next writes (QEMU 10.0 migration/ram.c, physical_memory_sync_dirty_bitmap: the TLB is reset for newly dirty pages only).
+    /// What the dirty log of a migration is worth. With KVM it has every write. Where QEMU translates (TCG) the vCPUs are to note their next writes
+    /// to a RAMBlock once its log was read, and are told so (QEMU 10.0 include/exec/ram_addr.h, cpu_physical_memory_sync_dirty_bitmap) only if a page
+    /// is newly dirty, and for addresses that begin at 0 instead of where the block does: so writes may be missing. And QEMU asserts that
+    /// these addresses lie in one block (tlb_reset_dirty_range_all), which they do not for a block longer than that at 0.
     /// </summary>
+    /// <param name="ramBlocks">The guest's RAMBlocks.</param>
+    /// <param name="cancellationToken">Stops the question.</param>
     /// <exception cref="GuestException">QEMU did not answer.</exception>
-    public async Task<bool> LogsEveryWriteAsync(CancellationToken cancellationToken) =>
-        (await Qmp.ExecuteAsync("query-kvm", null, null, cancellationToken)).RequiredFlag("enabled");
+    public async Task<DirtyLog> QueryDirtyLogAsync(IReadOnlyList<RamBlock> ramBlocks, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(ramBlocks);
+        if ((await Qmp.ExecuteAsync("query-kvm", null, null, cancellationToken)).RequiredFlag("enabled"))
+            return DirtyLog.Complete;
+        var first = ramBlocks.FirstOrDefault(block => block.RamAddress == 0)?.MaxLength ?? 0;
+        return ramBlocks.Any(block => block.UsedLength > first && IsLoggedByWords(block)) ? DirtyLog.Fatal : DirtyLog.Incomplete;
+    }
 
     /// <summary>Stops the vCPUs and waits until they stand and all block I/O has drained. A guest that stands already is left so.</summary>
     /// <returns>The run state afterwards.</returns>
@@ -223,17 +232,39 @@ public sealed class QemuGuest : IGuest
         var progress = await MigrationProgress.QueryAsync(Qmp, null, cancellationToken);
         EnsureFree(progress);
         SavableCheck.EnsureNotBlocked(progress);
-        return await new LiveStream(Qmp, _time).RunAsync(sink, limits, stopped, cancellationToken);
+        return await new LiveStream(Qmp, Pid, _time).RunAsync(sink, limits, stopped, cancellationToken);
+    }
+
+    /// <summary>The migration settings of QEMU that <see cref="SnapshotAsync"/> would change now, to be kept as those of a capture are.</summary>
+    /// <exception cref="GuestException">QEMU did not answer, or in a way that is not known.</exception>
+    public Task<MigrationSettingsSnapshot> ReadSnapshotSettingsAsync(CancellationToken cancellationToken) =>
+        LiveStream.SnapshotSettings(Qmp).ReadAsync(cancellationToken);
+
+    /// <summary>Has QEMU send the running guest's memory and devices as they are at one moment, for which the guest stops for milliseconds.
+    /// A write of the guest to a page that was not sent yet waits until it is.</summary>
+    /// <param name="sink">Takes the pages, each once.</param>
+    /// <param name="stopped">Called when the guest stops.</param>
+    /// <param name="continued">Called when it runs again.</param>
+    /// <param name="cancellationToken">Cancels the snapshot.</param>
+    /// <returns>The device state of that moment.</returns>
+    /// <exception cref="GuestException">Unsupported: QEMU or its host's kernel cannot, in QEMU's words; DeviceState, Blocked, Busy or Exited; what
+    /// the sink throws. The guest may stand still then.</exception>
+    public async Task<DeviceSections> SnapshotAsync(IRamStreamSink sink, Action stopped, Action continued, CancellationToken cancellationToken)
+    {
+        var progress = await MigrationProgress.QueryAsync(Qmp, null, cancellationToken);
+        EnsureFree(progress);
+        SavableCheck.EnsureNotBlocked(progress);
+        return await new LiveStream(Qmp, Pid, _time).SnapshotAsync(sink, stopped, continued, cancellationToken);
     }
 
     /// <summary>How QEMU sees the stream of <see cref="StreamAsync"/>; null before it counts.</summary>
     /// <exception cref="GuestException">QEMU did not answer.</exception>
-    public Task<StreamProgress?> QueryStreamAsync(CancellationToken cancellationToken) => new LiveStream(Qmp, _time).QueryAsync(cancellationToken);
+    public Task<StreamProgress?> QueryStreamAsync(CancellationToken cancellationToken) => new LiveStream(Qmp, Pid, _time).QueryAsync(cancellationToken);
 
     /// <summary>Changes the limits of the stream under way: of them the downtime.</summary>
     /// <exception cref="GuestException">QEMU did not answer.</exception>
     public Task SetStreamLimitsAsync(StreamLimits limits, CancellationToken cancellationToken) =>
-        new LiveStream(Qmp, _time).SetDowntimeAsync(limits, cancellationToken);
+        new LiveStream(Qmp, Pid, _time).SetDowntimeAsync(limits, cancellationToken);
 
     /// <summary>
     /// Puts back what a capture changed whose process has died. What it did not get to change, or somebody has set since, stays as
@@ -320,6 +351,13 @@ public sealed class QemuGuest : IGuest
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => Qmp.DisposeAsync();
+
+    /// <summary>Whether QEMU reads its log 64 pages at a time; other blocks are read page by page, and rightly.</summary>
+    private static bool IsLoggedByWords(RamBlock block)
+    {
+        const int wordLength = 64 * 4096;
+        return block.RamAddress % wordLength == 0 && block.UsedLength % wordLength == 0;
+    }
 
     private static void EnsureFree(MigrationProgress progress)
     {

@@ -73,11 +73,7 @@ public sealed class QmpClient : IAsyncDisposable
                 $"The QMP socket {socketPath} cannot be reached: {WhyUnreachable(e)}. Check that QEMU runs with -qmp unix:{socketPath},server=on,wait=off and that this user may open it.", e);
         }
 
-        Span<byte> credentials = stackalloc byte[12];
-        const int solSocket = 1;
-        const int peerCredentials = 17;
-        socket.GetRawSocketOption(solSocket, peerCredentials, credentials);
-        var client = new QmpClient(socketPath, socket, time) { PeerPid = MemoryMarshal.Read<int>(credentials) };
+        var client = new QmpClient(socketPath, socket, time) { PeerPid = PeerOf(socket) };
         try
         {
             await client.GreetAsync(cancellationToken);
@@ -90,6 +86,16 @@ public sealed class QmpClient : IAsyncDisposable
             await client.DisposeAsync();
             throw;
         }
+    }
+
+    /// <summary>The process at the other end of a unix socket (SO_PEERCRED).</summary>
+    internal static int PeerOf(Socket socket)
+    {
+        Span<byte> credentials = stackalloc byte[12];
+        const int solSocket = 1;
+        const int peerCredentials = 17;
+        socket.GetRawSocketOption(solSocket, peerCredentials, credentials);
+        return MemoryMarshal.Read<int>(credentials);
     }
 
     /// <summary>Sends a command and waits for its reply.</summary>

@@ -17,6 +17,9 @@ public sealed record RamBlock(string Name, long UsedLength, long MaxLength, long
     /// RAM_NAMED_FILE, the memory that <c>x-ignore-shared</c> leaves out.</summary>
     public bool IsMemoryBackendFile { get; init; }
 
+    /// <summary>Where it begins among QEMU's RAM addresses (ram_addr_t), by which its dirty log counts pages.</summary>
+    public ulong RamAddress { get; init; }
+
     /// <summary>
     /// Reads the text of <c>x-query-ramblock</c>: after one heading line each line is <c>name psize-number psize-unit offset used
     /// total hva ro|rw</c>. A long name overflows its column, so lines are read from the right. RAMBlocks without a name are not
@@ -37,7 +40,7 @@ public sealed record RamBlock(string Name, long UsedLength, long MaxLength, long
             var right = words.AsSpan(words.Length - 7);
             if (!long.TryParse(right[0], NumberStyles.None, CultureInfo.InvariantCulture, out var pages)
                 || Unit(right[1]) is not { } unit || pages is < 1 or > 1024
-                || Hex(right[2]) is null || Hex(right[3]) is not { } used || Hex(right[4]) is not { } max || Hex(right[5]) is not { } address
+                || Hex(right[2]) is not { } offset || Hex(right[3]) is not { } used || Hex(right[4]) is not { } max || Hex(right[5]) is not { } address
                 || right[6] is not ("ro" or "rw"))
                 throw Garbage("a column is not of its kind", line);
             if (words.Length == 7)
@@ -48,7 +51,7 @@ public sealed record RamBlock(string Name, long UsedLength, long MaxLength, long
             if (used > max || max > (ulong)long.MaxValue / 2 || used % TargetPage != 0 || address % TargetPage != 0
                 || System.Text.Encoding.UTF8.GetByteCount(name) > 255)
                 throw Garbage("a length or an address is out of range", line);
-            blocks.Add(new RamBlock(name, (long)used, (long)max, pages * unit, address, right[6] == "ro"));
+            blocks.Add(new RamBlock(name, (long)used, (long)max, pages * unit, address, right[6] == "ro") { RamAddress = offset });
         }
 
         if (blocks.Select(b => b.Name).Distinct(StringComparer.Ordinal).Count() != blocks.Count)

@@ -21,6 +21,9 @@ internal sealed class LimitSettings
     [Setting("writer threads of a save without `--writers`")]
     public int Writers { get; set; } = WriterOptions.DefaultWriters;
 
+    [Setting("parallel channels of QEMU's stream (multifd) of a live save without `--streams`; 1: a single stream; 0: half of the CPUs, at most 4")]
+    public int Streams { get; set; }
+
     [Setting("largest write, in bytes: a multiple of 4096")]
     public int ExtentBytes { get; set; } = 1 << 20;
 
@@ -54,6 +57,7 @@ internal sealed class LimitSettings
         CheckCount(faults, nameof(MaxIncoming), MaxIncoming);
         CheckCount(faults, nameof(MaxPerStorage), MaxPerStorage, most: 1024);
         CheckCount(faults, nameof(Writers), Writers);
+        CheckCount(faults, nameof(Streams), Streams, least: 0);
         if (ExtentBytes is < 4096 or > 8 << 20 || ExtentBytes % 4096 != 0)
             faults.Value("Limits:ExtentBytes", ExtentBytes, "it is a multiple of 4096 from 4096 to 8388608");
         CheckTime(faults, nameof(MaxDowntime), MaxDowntime);
@@ -65,10 +69,10 @@ internal sealed class LimitSettings
             faults.Value("Limits:EpochBytes", EpochBytes, "it is at least 1048576");
     }
 
-    private static void CheckCount(SettingFaults faults, string name, int value, int most = 64)
+    private static void CheckCount(SettingFaults faults, string name, int value, int most = 64, int least = 1)
     {
-        if (value < 1 || value > most)
-            faults.Value($"Limits:{name}", value, $"it is 1 to {most}");
+        if (value < least || value > most)
+            faults.Value($"Limits:{name}", value, $"it is {least} to {most}");
     }
 
     private static void CheckTime(SettingFaults faults, string name, TimeSpan value)

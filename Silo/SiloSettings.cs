@@ -75,6 +75,7 @@ internal sealed class SiloSettings
         MaxIncoming = Limits.MaxIncoming,
         MaxPerStorage = Limits.MaxPerStorage,
         Writers = Limits.Writers,
+        Streams = Limits.Streams,
         ExtentBytes = Limits.ExtentBytes,
         MaxDowntime = Limits.MaxDowntime,
         StallTimeout = Limits.StallTimeout,

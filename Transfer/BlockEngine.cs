@@ -62,6 +62,7 @@ public sealed class BlockEngine : IDisposable
     private long _heldCount;
     private long _awaitedCount;
     private bool _isFed;
+    private bool _isSnapshot;
 
     // The page that the stream announced last; a run that ends there may grow yet.
     private long _frontier = -1;
@@ -230,7 +231,8 @@ public sealed class BlockEngine : IDisposable
     /// From here on a stream tells which pages are to be written: each once, and again when the guest has changed it. A page is not
     /// taken before the stream has told of it.
     /// </summary>
-    internal void BeginFeed()
+    /// <param name="isSnapshot">Whether it is told what the guest held at one moment, about which its memory of now says nothing.</param>
+    internal void BeginFeed(bool isSnapshot = false)
     {
         lock (_gate)
         {
@@ -238,11 +240,21 @@ public sealed class BlockEngine : IDisposable
             if (_isFed)
                 return;
             _isFed = true;
+            _isSnapshot = isSnapshot;
+            _scanDue &= !isSnapshot;
             _frontier = -1;
             _awaited.Or(_dirty);
             _awaitedCount += _dirtyCount;
             _dirty.ClearAll();
             _dirtyCount = 0;
+            if (isSnapshot)
+            {
+                _awaited.Or(_held);
+                _awaitedCount += _heldCount;
+                _held.ClearAll();
+                _heldCount = 0;
+            }
+
             if (_state is not (BlockState.Clean or BlockState.Completed))
                 return;
 
@@ -258,7 +270,8 @@ public sealed class BlockEngine : IDisposable
     /// it is as new or newer, and where it was changed since, the stream will tell of it again.</summary>
     /// <param name="page">The page.</param>
     /// <param name="content">What it held when the stream told of it; empty for a zero page.</param>
-    internal void Announce(long page, ReadOnlySpan<byte> content)
+    /// <returns>Whether it is to be written; false where that is what is written of it already.</returns>
+    internal bool Announce(long page, ReadOnlySpan<byte> content)
     {
         lock (_gate)
         {
@@ -267,16 +280,20 @@ public sealed class BlockEngine : IDisposable
             if (_awaited.Clear(page))
             {
                 _awaitedCount--;
-                _dirtyCount += _dirty.Set(page) ? 1 : 0;
+                MakeDirty(page);
             }
             else if (_inFlight[page])
             {
                 _dirtiedAgain.Set(page);
             }
-            else if (!_dirty[page] && !_held[page] && !IsAsWritten(page, content))
+            else if (!_dirty[page] && !_held[page])
             {
+                if (IsAsWritten(page, content))
+                    return false;
                 Unsettle(page);
             }
+
+            return true;
         }
     }
 
@@ -295,6 +312,7 @@ public sealed class BlockEngine : IDisposable
             if (!_isFed || _released)
                 return;
             _isFed = false;
+            _isSnapshot = false;
             _frontier = -1;
             _dirty.Or(_awaited);
             _dirtyCount += _awaitedCount;
@@ -347,7 +365,7 @@ public sealed class BlockEngine : IDisposable
             _iteration = iteration;
             _error = null;
             _cursor = 0;
-            _scanDue = true;
+            _scanDue = !_isSnapshot;
             _state = BlockState.Iterating;
             if (_settled.Task.IsCompleted)
                 _settled = NewSignal();
@@ -637,10 +655,11 @@ public sealed class BlockEngine : IDisposable
             foreach (var run in runs)
             {
                 _recorded.ClearRange(run);
-                var released = _held.ClearRange(run);
-                _heldCount -= released;
-                _dirtyCount += released;
-                _dirty.SetRange(run);
+                foreach (var released in EachSetRun(_held, run))
+                {
+                    _heldCount -= _held.ClearRange(released);
+                    _dirtyCount += _dirty.SetRange(released);
+                }
             }
         }
     }
@@ -932,15 +951,21 @@ public sealed class BlockEngine : IDisposable
     /// <summary>Written or durable → dirty, or held where the journal vouches for it.</summary>
     private void Unsettle(long page)
     {
-        if (_recorded[page])
-            _heldCount += _held.Set(page) ? 1 : 0;
-        else
-            _dirtyCount += _dirty.Set(page) ? 1 : 0;
+        MakeDirty(page);
         _zeroCount -= _shadow[page] ? 0 : 1;
         if (_written.Clear(page))
             _writtenCount--;
         else if (_closing?.Clear(page) == true)
             _closingCount--;
+    }
+
+    /// <summary>Dirty, or held where the journal vouches for the page.</summary>
+    private void MakeDirty(long page)
+    {
+        if (_recorded[page])
+            _heldCount += _held.Set(page) ? 1 : 0;
+        else
+            _dirtyCount += _dirty.Set(page) ? 1 : 0;
     }
 
     /// <summary>The next dirty run within one extent; not one at the end of which the stream goes on telling.</summary>

@@ -157,6 +157,18 @@ internal sealed class ImageAttempt(SavePlan plan, TimeProvider time, IFileSystem
         }
     }
 
+    /// <summary>Writes the shadow bitmap of every block to its place. Repeats change nothing.</summary>
+    /// <exception cref="ImageException">A write failed.</exception>
+    /// <exception cref="OperationCanceledException">It was called off.</exception>
+    public void HandOverAll(CancellationToken calledOff)
+    {
+        foreach (var engine in Engines)
+        {
+            calledOff.ThrowIfCancellationRequested();
+            HandOver(engine);
+        }
+    }
+
     /// <summary>Writes EOS and tail after every bitmap is durable, checks the image and publishes it.</summary>
     /// <param name="devices">The guest's device state.</param>
     /// <param name="announce">Makes durable elsewhere that the image may have its final name from here on.</param>

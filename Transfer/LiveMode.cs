@@ -11,4 +11,7 @@ public enum LiveMode
 
     /// <summary>Memory is compared with the hashes of what was written.</summary>
     Compare,
+
+    /// <summary>It need not: QEMU sends what the guest held at one moment.</summary>
+    Snapshot,
 }

@@ -22,6 +22,9 @@ public sealed class SaveAttempt(
     SavePlan plan, StopRecords stops, string runtimeFolder, GuestConnector connect, TimeProvider time, IStorageObserver? observer = null)
     : IAsyncDisposable
 {
+    private const string WhyCompared =
+        "The guest's memory is compared instead of streamed: without KVM, QEMU's dirty log would end a QEMU with a RAMBlock longer than its first.";
+
     /// <summary>How long an interruption waits for calls that do not return.</summary>
     private static readonly TimeSpan StuckLimit = TimeSpan.FromSeconds(5);
 
@@ -57,6 +60,9 @@ public sealed class SaveAttempt(
     /// <summary>Whether pages are written while the guest runs: as it was asked for, if the guest ran when the image was opened.</summary>
     public bool IsLive { get; private set; }
 
+    /// <summary>Whether memory is compared, although the guest was to be streamed; known once the image is open.</summary>
+    public bool IsCompared => plan.Live == LiveMode.Stream && _guest is { DirtyLog: DirtyLog.Fatal };
+
     /// <summary>Whether the guest ran before we stopped it; true before.</summary>
     public bool WasRunning => _wasRunning ??= stops.WasRunning(plan.Migration);
 
@@ -91,7 +97,7 @@ public sealed class SaveAttempt(
         {
             if (_image.Session is not { } session)
                 return null;
-            var limit = _guest is { IsHeldStopped: true, WasRunning: true } ? plan.Options.MaxDowntime : plan.Options.StallTimeout;
+            var limit = _guest is { WaitsForStorage: true } ? plan.Options.MaxDowntime : plan.Options.StallTimeout;
             return session.Silence is var silence && silence > limit
                 ? new StorageFault(ImageFault.Stalled, ImageAttempt.Stalled(session.UnderWay, silence).Message, time.GetUtcNow() - silence, 0, null)
                 : session.Fault;
@@ -195,8 +201,8 @@ public sealed class SaveAttempt(
     }
 
     /// <summary>
-    /// The end of a live save: last pages, device state, publication, and the guest treated where it is to run on. One operation of this
-    /// host; called off, with the guest running on, when the guest would stand still for too long.
+    /// The end of a live save: last pages, device state, publication, and the guest treated where it is to run on; of a snapshot, all its pages.
+    /// One operation of this host; called off, with the guest running on, when the guest would stand still for too long.
     /// </summary>
     /// <param name="budget">How long it may; <see cref="Timeout.InfiniteTimeSpan"/> for as long as it takes.</param>
     /// <param name="isHeld">Whether the stop of a streamed guest is held back until <see cref="Hold"/> says otherwise.</param>
@@ -206,9 +212,21 @@ public sealed class SaveAttempt(
     public async Task SwitchOverAsync(TimeSpan budget, bool isHeld, CancellationToken cancellationToken)
     {
         var guest = Opened(_guest);
-        if (!IsPublished)
+        if (!IsPublished && plan.Live == LiveMode.Snapshot)
         {
-            using var switchOver = new SwitchOver(_image, guest, plan, stops, time) { Budget = budget, IsHeld = isHeld };
+            var snapshot = new SnapshotSave(_image, guest, plan, stops, time);
+            try
+            {
+                await snapshot.RunAsync(_guestGate, cancellationToken);
+            }
+            finally
+            {
+                DowntimeParts = snapshot.Parts;
+            }
+        }
+        else if (!IsPublished)
+        {
+            using var switchOver = new SwitchOver(_image, guest, plan with { Live = Live }, stops, time) { Budget = budget, IsHeld = isHeld };
             _switchOver = switchOver;
             try
             {
@@ -448,7 +466,10 @@ public sealed class SaveAttempt(
     private void Note(string note)
     {
         lock (_gate)
-            _notes.Add(note);
+        {
+            if (!_notes.Contains(note))
+                _notes.Add(note);
+        }
     }
 
     private async Task<SourceGuest> ExamineGuestAsync(CancellationToken cancellationToken)
@@ -462,16 +483,28 @@ public sealed class SaveAttempt(
         return guest;
     }
 
+    private LiveMode Live => IsCompared ? LiveMode.Compare : plan.Live;
+
     /// <summary>The writers are to take no page of which the stream has not told.</summary>
     private void BeginLive(SourceGuest guest)
     {
         IsLive = plan.Live != LiveMode.None && guest.State == "running";
+        if (IsLive && IsCompared)
+            Note(WhyCompared);
+        var stage = IsLive && plan.Live == LiveMode.Snapshot ? new SnapshotStage() : null;
         foreach (var engine in _image.Engines)
         {
-            if (IsLive && plan.Live == LiveMode.Stream)
+            if (IsLive && Live == LiveMode.Stream)
+            {
                 engine.BeginFeed();
-            else
-                engine.EndFeed();
+                continue;
+            }
+
+            // What an earlier snapshot told says nothing of the next one.
+            engine.EndFeed();
+            (engine.Memory as StagedMemory)?.Begin(stage);
+            if (stage is not null)
+                engine.BeginFeed(isSnapshot: true);
         }
     }
 

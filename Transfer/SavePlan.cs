@@ -28,6 +28,8 @@ public enum AfterPublication
 /// <param name="LaunchFolder">The folder of the guest's QEMU, if a silo has launched it.</param>
 /// <param name="Request">What was asked, for the journal: a silo that lost its own state takes the migration up again from it.</param>
 /// <param name="Live">How it learns what the guest changes, if that runs meanwhile.</param>
+/// <param name="Channels">Parallel channels of QEMU's stream; 1 for a single one.</param>
+/// <param name="Throttles">Whether QEMU may slow the guest's CPUs down while it changes memory faster than that is written.</param>
 public sealed record SavePlan(
     string Migration, string Host, string Guest, string QmpPath, string ImagePath, bool Overwrite, AfterPublication After, WriterOptions Options,
-    string LaunchFolder, string Request, LiveMode Live = LiveMode.None);
+    string LaunchFolder, string Request, LiveMode Live = LiveMode.None, int Channels = 1, bool Throttles = false);

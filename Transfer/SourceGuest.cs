@@ -17,6 +17,10 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
     private readonly GuestLock _lock;
     private long _stoppedAt;
     private TimeSpan? _downtime;
+    private volatile bool _isSnapshotUnderWay;
+
+    // On record as stopped by us, and run on by QEMU.
+    private bool _hasRunOn;
 
     private SourceGuest(SavePlan plan, StopRecords stops, TimeProvider time, IGuest qemu, GuestLock @lock)
     {
@@ -42,11 +46,14 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
     /// <summary>Its RAMBlocks, in QEMU's order.</summary>
     public IReadOnlyList<RamBlock> RamBlocks { get; private set; } = [];
 
-    /// <summary>Whether QEMU's stream tells of every write of the guest; known once it was examined.</summary>
-    public bool LogsEveryWrite { get; private set; }
+    /// <summary>What its dirty log is worth; known once it was examined.</summary>
+    public DirtyLog DirtyLog { get; private set; }
 
     /// <summary>Whether it stands still because we stopped it.</summary>
     public bool IsHeldStopped => _stoppedAt != 0 && _downtime is null;
+
+    /// <summary>Whether it, or a CPU of it, may have to wait until the storage takes pages.</summary>
+    public bool WaitsForStorage => (IsHeldStopped && WasRunning) || _isSnapshotUnderWay;
 
     /// <summary>How long it has been, or was, stopped by us.</summary>
     public TimeSpan Downtime => _downtime ?? (_stoppedAt == 0 ? TimeSpan.Zero : _time.GetElapsedTime(_stoppedAt));
@@ -75,7 +82,7 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
     {
         RamBlocks = await _qemu.EnsureSavableAsync(cancellationToken);
         State = (await _qemu.QueryRunStateAsync(cancellationToken)).Status;
-        LogsEveryWrite = await _qemu.LogsEveryWriteAsync(cancellationToken);
+        DirtyLog = await _qemu.QueryDirtyLogAsync(RamBlocks, cancellationToken);
         Description = await _qemu.DescribeAsync(RamBlocks, cancellationToken);
         Layout = ImageLayout.Create(
             await _qemu.QueryMachineAsync(cancellationToken), [.. RamBlocks.Select(block => new RamBlockSpec(block.Name, block.UsedLength))]);
@@ -94,7 +101,11 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
 
     /// <summary>Opens the memory of a RAMBlock.</summary>
     /// <exception cref="GuestException">It cannot be read.</exception>
-    public IGuestMemory OpenMemory(string ramBlock) => _qemu.OpenMemory(RamBlocks.First(block => block.Name == ramBlock));
+    public IGuestMemory OpenMemory(string ramBlock)
+    {
+        var memory = _qemu.OpenMemory(RamBlocks.First(block => block.Name == ramBlock));
+        return _plan.Live == LiveMode.Snapshot ? new StagedMemory(memory) : memory;
+    }
 
     /// <summary>Fails when its QEMU has ended; its memory may be there to read all the same.</summary>
     /// <exception cref="GuestException">It has.</exception>
@@ -154,6 +165,51 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
         }
     }
 
+    /// <summary>Has QEMU send its memory and devices as they are at one moment, for which it stops. Run state and intent are durable before.</summary>
+    /// <param name="sink">Takes the pages.</param>
+    /// <param name="image">Of the partial image.</param>
+    /// <param name="stopped">Called when it stops.</param>
+    /// <param name="continued">Called when it runs again.</param>
+    /// <param name="cancellationToken">Gives the snapshot up.</param>
+    /// <exception cref="GuestException">QEMU cannot, or failed.</exception>
+    /// <exception cref="ImageException">The local disk does not take the record; or what the sink throws.</exception>
+    public async Task<DeviceSections> SnapshotAsync(
+        IRamStreamSink sink, FileIdentity image, Action stopped, Action continued, CancellationToken cancellationToken)
+    {
+        var before = await _qemu.QueryRunStateAsync(cancellationToken);
+        BeginStop(before.Running, image.Device, image.Inode, await _qemu.ReadSnapshotSettingsAsync(cancellationToken));
+        _stoppedAt = 0;
+        _isSnapshotUnderWay = true;
+        try
+        {
+            var devices = await _qemu.SnapshotAsync(sink, Stopped, Continued, cancellationToken);
+            State = (await _qemu.QueryRunStateAsync(cancellationToken)).Status;
+            return devices;
+        }
+        catch when (_stoppedAt == 0)
+        {
+            _stops.Forget(_plan.Migration);
+            throw;
+        }
+        finally
+        {
+            _isSnapshotUnderWay = false;
+        }
+
+        void Stopped()
+        {
+            _stoppedAt = _time.GetTimestamp();
+            stopped();
+        }
+
+        void Continued()
+        {
+            _downtime ??= _time.GetElapsedTime(_stoppedAt);
+            _hasRunOn = true;
+            continued();
+        }
+    }
+
     /// <summary>How QEMU sees its stream; null when none is under way.</summary>
     /// <exception cref="GuestException">It does not answer.</exception>
     public Task<StreamProgress?> QueryStreamAsync(CancellationToken cancellationToken) => _qemu.QueryStreamAsync(cancellationToken);
@@ -181,6 +237,12 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
     /// <returns>What the operator has to do; null when it was done.</returns>
     public async Task<string?> RestoreRunStateAsync(CancellationToken cancellationToken)
     {
+        if (_hasRunOn)
+        {
+            _hasRunOn = false;
+            _stops.Forget(_plan.Migration);
+        }
+
         if (!IsHeldStopped)
             return null;
         string? remark = null;
@@ -275,6 +337,7 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
         _stops.Write(new StopRecord(_plan.Migration, _plan.Guest, _plan.QmpPath, Process, wasRunning, _plan.ImagePath, device, inode, IsPublishing: false, settings));
         WasRunning = wasRunning;
         _downtime = null;
+        _hasRunOn = false;
     }
 
     private async Task EnsureSameBlocksAsync(CancellationToken cancellationToken)

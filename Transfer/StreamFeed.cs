@@ -30,6 +30,8 @@ internal sealed class StreamFeed(ImageSession session, IReadOnlyList<BlockEngine
 
     private static readonly TimeSpan SampleTime = TimeSpan.FromMilliseconds(200);
 
+    private readonly FedBlocks _fed = new(session, engines);
+    private readonly Lock _measuring = new();
     private BlockEngine[] _blocks = [];
     private int _pages;
     private long _limit = LeastOfAll;
@@ -54,14 +56,7 @@ internal sealed class StreamFeed(ImageSession session, IReadOnlyList<BlockEngine
     /// <inheritdoc/>
     public void Begin(IReadOnlyList<RamBlockSpec> blocks)
     {
-        var byName = engines.ToDictionary(engine => engine.Layout.Name);
-        if (blocks.Count != engines.Count || !blocks.All(block => byName.TryGetValue(block.Name, out var engine) && engine.Layout.UsedLength == block.UsedLength))
-        {
-            throw new GuestException(GuestFault.Mismatch,
-                "A RAMBlock of the guest came, went or changed its size while the migration was set up. Save again once the guest has settled.");
-        }
-
-        _blocks = [.. blocks.Select(block => byName[block.Name])];
+        _blocks = _fed.Match(blocks);
         _sampledAt = time.GetTimestamp();
         _sampledBytes = WrittenBytes;
         _limit = Limit(bandwidth > 0 ? bandwidth : 0);
@@ -71,55 +66,25 @@ internal sealed class StreamFeed(ImageSession session, IReadOnlyList<BlockEngine
     public void Page(int block, long page, ReadOnlySpan<byte> content)
     {
         _blocks[block].Announce(page, content);
-        if (++_pages % Pace != 0)
+        if (Interlocked.Increment(ref _pages) % Pace != 0)
             return;
         session.Wake();
         HoldBack();
     }
 
     /// <inheritdoc/>
-    public void EndOfSection()
-    {
-        foreach (var engine in engines)
-            engine.EndAnnouncements();
-        ReleaseHeld();
-        session.Wake();
-    }
+    public void EndOfSection() => _fed.Release();
 
     private long WrittenBytes => engines.Sum(engine => engine.WrittenBytes);
-
-    private long Backlog => engines.Sum(engine => engine.Backlog);
 
     /// <summary>Lets QEMU wait, while its guest runs, until the writers have caught up.</summary>
     private void HoldBack()
     {
         Measure();
-        while (Backlog > _limit || (IsHeld && engines.Sum(engine => engine.Awaited) <= KeptWhileHeld))
+        while (_fed.Backlog > Volatile.Read(ref _limit) || (IsHeld && _fed.Awaited <= KeptWhileHeld))
         {
-            foreach (var engine in engines)
-                engine.EndAnnouncements();
-            ReleaseHeld();
-            session.Wake();
-            ThrowIfFailed();
-            session.Interrupted.WaitHandle.WaitOne(1);
-            session.Interrupted.ThrowIfCancellationRequested();
+            _fed.ReleaseAndWait();
             Measure();
-        }
-    }
-
-    /// <summary>Pages whose old hash stands in the journal may be written once it says that it no longer holds.</summary>
-    private void ReleaseHeld()
-    {
-        ThrowIfFailed();
-        session.Epochs.InvalidateHeld();
-    }
-
-    private void ThrowIfFailed()
-    {
-        foreach (var engine in engines)
-        {
-            if (engine.Failure is { } failure)
-                throw failure;
         }
     }
 
@@ -129,13 +94,16 @@ internal sealed class StreamFeed(ImageSession session, IReadOnlyList<BlockEngine
     /// <summary>A quarter of what the storage has shown to take within the budget may wait.</summary>
     private void Measure()
     {
-        var elapsed = time.GetElapsedTime(_sampledAt);
-        if (elapsed < SampleTime)
-            return;
-        var written = WrittenBytes;
-        Volatile.Write(ref _fastest, Math.Max(_fastest, (written - _sampledBytes) / elapsed.TotalSeconds));
-        _limit = Limit(_fastest);
-        _sampledAt = time.GetTimestamp();
-        _sampledBytes = written;
+        lock (_measuring)
+        {
+            var elapsed = time.GetElapsedTime(_sampledAt);
+            if (elapsed < SampleTime)
+                return;
+            var written = WrittenBytes;
+            Volatile.Write(ref _fastest, Math.Max(_fastest, (written - _sampledBytes) / elapsed.TotalSeconds));
+            Volatile.Write(ref _limit, Limit(_fastest));
+            _sampledAt = time.GetTimestamp();
+            _sampledBytes = written;
+        }
     }
 }

@@ -108,7 +108,8 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
         var remaining = stream.Remaining + image.Engines.Sum(engine => engine.Backlog);
         var fastest = Math.Max(_feed.Fastest, Math.Max(rate, 1));
         return new LiveSample(
-            stream.Iteration, stream.DirtyBytesPerSecond, rate, remaining, Comparison + TimeSpan.FromSeconds(Math.Min(remaining / fastest, 1e6)));
+            stream.Iteration, stream.DirtyBytesPerSecond, rate, remaining, Comparison + TimeSpan.FromSeconds(Math.Min(remaining / fastest, 1e6)),
+            stream.ThrottlePercent);
     }
 
     /// <inheritdoc/>
@@ -122,7 +123,7 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
     }
 
     /// <summary>Whether what QEMU streamed may lack pages that the guest changed.</summary>
-    private bool MustCompare => plan.Live == LiveMode.Stream && !guest.LogsEveryWrite;
+    private bool MustCompare => plan.Live == LiveMode.Stream && guest.DirtyLog != DirtyLog.Complete;
 
     /// <summary>How long comparing the guest's memory takes about, since what is left of the budget is for the rest.</summary>
     private TimeSpan Comparison => MustCompare ? TimeSpan.FromSeconds(guest.Layout.Blocks.Sum(block => block.UsedLength) / ComparedPerSecond) : TimeSpan.Zero;
@@ -131,7 +132,7 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
 
     /// <summary>QEMU may take a quarter of the budget for what it has still to send; what waits to be written by then takes another (<see cref="StreamFeed"/>),
     /// and the rest is for device state, fsync and publication.</summary>
-    private StreamLimits Limits => new(Allowed / 4);
+    private StreamLimits Limits => new(Allowed / 4, plan.Throttles, plan.Channels);
 
     private void Stopped()
     {
@@ -197,12 +198,7 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
 
     private void Publish(DeviceSections devices, CancellationToken called)
     {
-        foreach (var engine in image.Engines)
-        {
-            called.ThrowIfCancellationRequested();
-            image.HandOver(engine);
-        }
-
+        image.HandOverAll(called);
         try
         {
             image.Publish(devices, () => stops.MarkPublishing(plan.Migration), called);

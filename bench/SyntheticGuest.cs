@@ -72,7 +72,7 @@ internal sealed class SyntheticGuest : IGuest
 
     public Task<GuestRunState> QueryRunStateAsync(CancellationToken cancellationToken) => Task.FromResult(State);
 
-    public Task<bool> LogsEveryWriteAsync(CancellationToken cancellationToken) => Task.FromResult(true);
+    public Task<DirtyLog> QueryDirtyLogAsync(IReadOnlyList<RamBlock> ramBlocks, CancellationToken cancellationToken) => Task.FromResult(DirtyLog.Complete);
 
     public Task<GuestRunState> StopAsync(CancellationToken cancellationToken) => RunAsync(false);
 
@@ -109,6 +109,12 @@ internal sealed class SyntheticGuest : IGuest
         throw new NotSupportedException("A synthetic guest is saved stopped.");
 
     public Task<DeviceSections> StreamAsync(IRamStreamSink sink, StreamLimits limits, Action stopped, CancellationToken cancellationToken) =>
+        throw new NotSupportedException("A synthetic guest is saved stopped.");
+
+    public Task<MigrationSettingsSnapshot> ReadSnapshotSettingsAsync(CancellationToken cancellationToken) =>
+        throw new NotSupportedException("A synthetic guest is saved stopped.");
+
+    public Task<DeviceSections> SnapshotAsync(IRamStreamSink sink, Action stopped, Action continued, CancellationToken cancellationToken) =>
         throw new NotSupportedException("A synthetic guest is saved stopped.");
 
     public Task<StreamProgress?> QueryStreamAsync(CancellationToken cancellationToken) => Task.FromResult<StreamProgress?>(null);

@@ -17,10 +17,9 @@ internal static class SaveCommand
             HelpName = "PATH",
         };
         var host = CommonOptions.Host();
-        var then = new Option<string>("--then")
+        var then = new Option<string?>("--then")
         {
-            Description = "What becomes of the guest once the image is published; after 'run' its disks move on while the image does not",
-            DefaultValueFactory = _ => "pause",
+            Description = "What becomes of the guest once the image is published; after 'run' its disks move on while the image does not [default: pause; with --mode snapshot: run]",
         };
         then.AcceptOnlyFromAmong("pause", "run", "quit");
         var writing = new WriteOptions();
@@ -37,7 +36,8 @@ internal static class SaveCommand
         runner.Attach(command, async invocation =>
         {
             CommonOptions.CheckWaiting(invocation, wait, detach, timeout);
-            var options = writing.Read(invocation, Enum.Parse<AfterSave>(invocation.Get(then), ignoreCase: true), invocation.Get(force));
+            AfterSave? after = invocation.Get(then) is { } word ? Enum.Parse<AfterSave>(word, ignoreCase: true) : null;
+            var options = writing.Read(invocation, after, invocation.Get(force));
             var request = new MigrationRequest(
                 MigrationKind.Save,
                 invocation.Get(guest),

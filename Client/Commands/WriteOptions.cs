@@ -27,13 +27,16 @@ internal sealed class WriteOptions
 
     private readonly Option<string> _mode = new("--mode")
     {
-        Description = "stopped: stop the guest first; stream, compare: write its pages while it runs, and learn what it changes from QEMU or by comparison; auto: stream where it is to run on, else stopped",
+        Description = "stopped: stop the guest first; stream, compare: write its pages while it runs, and learn what it changes from QEMU or by comparison; snapshot: write what it held at the beginning while it runs on (not for a move); auto: stream where it is to run on, else stopped",
         DefaultValueFactory = _ => "auto",
     };
 
+    private readonly Option<int> _streams = CommonOptions.Number(
+        "--streams", "Parallel streams from QEMU (multifd) with --mode stream, 1 to 64; 0 takes the host's default", 0, 64, 0);
+
     private readonly Option<string> _policy = new("--policy")
     {
-        Description = "What a live save does when the guest changes memory too fast: balanced lets the downtime grow tenfold, must-finish as far as it takes, minimal-downtime gives up",
+        Description = "What a live save does when the guest changes memory too fast: balanced lets the downtime grow tenfold, must-finish as far as it takes and slows a streamed guest's CPUs down, minimal-downtime gives up",
         DefaultValueFactory = _ => "balanced",
     };
 
@@ -43,7 +46,7 @@ internal sealed class WriteOptions
     public WriteOptions()
     {
         _directIo.AcceptOnlyFromAmong("auto", "on", "off");
-        _mode.AcceptOnlyFromAmong("auto", "stopped", "stream", "compare");
+        _mode.AcceptOnlyFromAmong("auto", "stopped", "stream", "compare", "snapshot");
         _policy.AcceptOnlyFromAmong("balanced", "minimal-downtime", "must-finish");
     }
 
@@ -55,19 +58,25 @@ internal sealed class WriteOptions
         command.Add(_maxDowntime);
         command.Add(_stallTimeout);
         command.Add(_mode);
+        command.Add(_streams);
         command.Add(_policy);
         command.Add(_mostIterations);
     }
 
-    public SaveOptions Read(Invocation invocation, AfterSave after = AfterSave.Pause, bool overwrite = false) => new(
-        after,
-        invocation.Get(_writers),
-        invocation.Get(_limit) ?? 0,
-        Enum.Parse<DirectIo>(invocation.Get(_directIo), ignoreCase: true),
-        overwrite,
-        invocation.Get(_maxDowntime),
-        Enum.Parse<SaveMode>(invocation.Get(_mode), ignoreCase: true),
-        Enum.Parse<ConvergencePolicy>(invocation.Get(_policy).Replace("-", "", StringComparison.Ordinal), ignoreCase: true),
-        invocation.Get(_mostIterations),
-        invocation.Get(_stallTimeout));
+    public SaveOptions Read(Invocation invocation, AfterSave? after = null, bool overwrite = false)
+    {
+        var mode = Enum.Parse<SaveMode>(invocation.Get(_mode), ignoreCase: true);
+        return new SaveOptions(
+            after ?? (mode == SaveMode.Snapshot ? AfterSave.Run : AfterSave.Pause),
+            invocation.Get(_writers),
+            invocation.Get(_limit) ?? 0,
+            Enum.Parse<DirectIo>(invocation.Get(_directIo), ignoreCase: true),
+            overwrite,
+            invocation.Get(_maxDowntime),
+            mode,
+            Enum.Parse<ConvergencePolicy>(invocation.Get(_policy).Replace("-", "", StringComparison.Ordinal), ignoreCase: true),
+            invocation.Get(_mostIterations),
+            invocation.Get(_stallTimeout),
+            invocation.Get(_streams));
+    }
 }

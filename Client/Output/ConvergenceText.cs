@@ -15,6 +15,7 @@ internal static class ConvergenceText
         var allowed = live.AllowedDowntime is { } limit ? $" of {DurationText.Format(limit)}" : "";
         return string.Create(CultureInfo.InvariantCulture,
             $"iteration {live.Iteration}, dirty {ByteSize.FormatRate(live.DirtyBytesPerSecond)}, write {ByteSize.FormatRate(live.WriteBytesPerSecond)}, ")
-            + $"downtime now {DurationText.Format(live.ExpectedDowntime)}{allowed}";
+            + $"downtime now {DurationText.Format(live.ExpectedDowntime)}{allowed}"
+            + (live.ThrottlePercent > 0 ? $", CPUs throttled by {live.ThrottlePercent} %" : "");
     }
 }

@@ -34,9 +34,9 @@ internal sealed record MigrationDocument(
 /// <summary>One of the things that the guest stood still for, in seconds.</summary>
 internal sealed record DowntimePartDocument(string Name, double Time);
 
-/// <summary>How a live save goes on; rates in bytes per second, times in seconds.</summary>
+/// <summary>How a live save goes on; rates in bytes per second, times in seconds, the throttle in percent of the guest's CPU time.</summary>
 internal sealed record LiveDocument(
-    int Iteration, double DirtyRate, double WriteRate, long Remaining, double ExpectedDowntime, double? AllowedDowntime);
+    int Iteration, double DirtyRate, double WriteRate, long Remaining, double ExpectedDowntime, double? AllowedDowntime, int Throttle);
 
 /// <summary>What is wrong with the storage; without a next try, only the operator makes the migration go on.</summary>
 internal sealed record TroubleDocument(string Reason, string Error, DateTimeOffset Since, int Attempts, DateTimeOffset? NextTry, int StuckWrites);

@@ -154,7 +154,7 @@ internal static class MigrationOutput
             status.Live is { } live
                 ? new LiveDocument(
                     live.Iteration, Math.Round(live.DirtyBytesPerSecond), Math.Round(live.WriteBytesPerSecond), live.Remaining,
-                    live.ExpectedDowntime.TotalSeconds, live.AllowedDowntime?.TotalSeconds)
+                    live.ExpectedDowntime.TotalSeconds, live.AllowedDowntime?.TotalSeconds, live.ThrottlePercent)
                 : null,
             status.DowntimeParts is { Count: > 0 } parts ? [.. parts.Select(part => new DowntimePartDocument(part.Name, part.Time.TotalSeconds))] : null);
     }

@@ -25,6 +25,7 @@ internal static class MetricNames
         {
             SaveMode.Stream => "stream",
             SaveMode.Compare => "compare",
+            SaveMode.Snapshot => "snapshot",
             _ => "stopped",
         };
 
@@ -59,7 +60,7 @@ internal static class MetricNames
     [
         ("`state` of images", ["active", "complete", "orphan"]),
         ("`kind` of migrations", [.. Enum.GetValues<MigrationKind>().Select(Of)]),
-        ("`mode`", ["stopped", "stream", "compare", "full", "lazy"]),
+        ("`mode`", ["stopped", "stream", "compare", "snapshot", "full", "lazy"]),
         ("`policy`", ["none", .. Enum.GetValues<ConvergencePolicy>().Select(Of)]),
         ("`phase`", [.. Enum.GetValues<MigrationPhase>().Select(phase => phase.ToName())]),
         ("`result` of migrations", ["none", "completed", "failed", "cancelled"]),

@@ -47,7 +47,7 @@ internal sealed record MigrationDocument(
         status.Live is { } live
             ? new LiveDocument(
                 live.Iteration, Math.Round(live.DirtyBytesPerSecond), Math.Round(live.WriteBytesPerSecond), live.Remaining,
-                live.ExpectedDowntime.TotalSeconds, live.AllowedDowntime?.TotalSeconds)
+                live.ExpectedDowntime.TotalSeconds, live.AllowedDowntime?.TotalSeconds, live.ThrottlePercent)
             : null,
         status.DowntimeParts is { Count: > 0 } parts ? [.. parts.Select(part => new DowntimePartDocument(part.Name, part.Time.TotalSeconds))] : null,
         asOf);
@@ -75,7 +75,7 @@ internal sealed record TroubleDocument(string Reason, string Error, DateTimeOffs
 
 /// <summary>How a live save goes on.</summary>
 internal sealed record LiveDocument(
-    int Iteration, double DirtyRate, double WriteRate, long Remaining, double ExpectedDowntime, double? AllowedDowntime);
+    int Iteration, double DirtyRate, double WriteRate, long Remaining, double ExpectedDowntime, double? AllowedDowntime, int Throttle);
 
 /// <summary>One of the things that the guest stood still for.</summary>
 internal sealed record DowntimePartDocument(string Name, double Time);

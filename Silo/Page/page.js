@@ -185,6 +185,7 @@ function factsOf(migration, now) {
     ['Guest changes', live ? `${rate(live['dirty-rate'])}, written ${rate(live['write-rate'])}` : ''],
     ['Iteration', live ? String(live.iteration) : ''],
     ['Expected downtime', live ? duration(live['expected-downtime']) + (live['allowed-downtime'] === undefined ? '' : ` of ${duration(live['allowed-downtime'])} allowed`) : ''],
+    ['CPU throttle', live && live.throttle > 0 ? `${live.throttle} %` : ''],
     ['Downtime', migration.downtime > 0 ? duration(migration.downtime) + (parts ? ` (${parts})` : '') : ''],
     ['Guest state', migration['guest-state']],
     ['In this phase for', migration.ended ? '' : age(migration['phase-since'], now)],

@@ -45,7 +45,7 @@ public sealed class LiveMatrixTests(ProductUnderTest product) : IClassFixture<Pr
             var image = product.Image($"matrix-{number}-{i}.image");
             var what = $"guest {number}, save {i}: {recipe.Memory}, {recipe.NumaNodes} nodes, {recipe.MiB} MiB, {mode} (SEED={FaultSeed.Value})";
             string[] options = random.Next(2) == 0 ? ["--max-downtime", "500ms", "--policy", "must-finish"] : ["--at-most", "3", "--max-downtime", "5s"];
-            await product.SaveAsync(guest, image, ["--mode", mode, .. options]);
+            await product.SaveAsync(guest, image, ["--mode", mode, "--streams", random.Next(2) == 0 ? "1" : "2", .. options]);
             var difference = (await GuestMemoryOracle.CaptureAsync(guest)).DifferenceTo(ImageOracle.Capture(image));
             Assert.True(difference is null, $"{what}: {difference}");
             (await product.RunAsync("verify", image, "--deep")).ExpectOk();

@@ -19,7 +19,10 @@ internal static class ProductCommands
     /// <returns>The migration.</returns>
     public static async Task<JsonElement> SaveAsync(this ProductUnderTest product, QemuProcess guest, string image, params IReadOnlyList<string> options)
     {
-        var migration = (await product.TrySaveAsync(guest, image, options)).ExpectOk().Json;
+        var saved = await product.TrySaveAsync(guest, image, options);
+        if (saved.ExitCode != 0)
+            Assert.Fail($"{saved} {guest.Describe()}");
+        var migration = saved.Json;
         Assert.Equal("completed", migration.GetProperty("phase").GetString());
         return migration;
     }

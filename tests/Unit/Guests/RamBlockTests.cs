@@ -18,8 +18,8 @@ public sealed class RamBlockTests
         Assert.Equal(
             [
                 new RamBlock("pc.ram", 128 << 20, 128 << 20, 4096, 0x7f5337fff000, false),
-                new RamBlock("/rom@etc/acpi/tables", 0x20000, 0x200000, 4096, 0x7f5337200000, true),
-                new RamBlock("pc.bios", 0x40000, 0x40000, 2 << 20, 0x7f5384600000, true),
+                new RamBlock("/rom@etc/acpi/tables", 0x20000, 0x200000, 4096, 0x7f5337200000, true) { RamAddress = 0x8080000 },
+                new RamBlock("pc.bios", 0x40000, 0x40000, 2 << 20, 0x7f5384600000, true) { RamAddress = 0x8000000 },
             ],
             blocks);
     }
