@@ -19,7 +19,8 @@ internal static class ExitCodes
         FailureReason.GuestUnsupported or
         FailureReason.OutsideStorageRoots or
         FailureReason.ImageExists or
-        FailureReason.ImageMismatch => ExitCode.Refused,
+        FailureReason.ImageMismatch or
+        FailureReason.ConsentNeeded => ExitCode.Refused,
 
         FailureReason.GuestBusy or
         FailureReason.ImageBusy or

@@ -111,4 +111,7 @@ public enum FailureReason
 
     /// <summary>The guest changes its memory faster than that can be written, so that it would stand still for longer than was allowed.</summary>
     NotConverging,
+
+    /// <summary>The guest would stand still for longer than was asked for, and nobody has agreed to that.</summary>
+    ConsentNeeded,
 }

@@ -36,6 +36,7 @@ public enum HostStep
 /// <param name="DowntimeParts">What the guest stood still for here, one part after the other; null when nothing is known of it.</param>
 /// <param name="Preloaded">Bytes of pages that the waiting QEMU of a move holds already; null when it is not filled in advance.</param>
 /// <param name="IsCompared">Whether the memory of a live guest is compared, although it was to be streamed.</param>
+/// <param name="IsFillable">Whether the QEMU that waits for a guest can be filled in advance; null when that is not known.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.HostReply")]
 public sealed record HostReply(
     [property: Id(0)] HostStep Step,
@@ -55,7 +56,8 @@ public sealed record HostReply(
     [property: Id(14)] ConvergenceStatus? Live = null,
     [property: Id(15)] IReadOnlyList<DowntimePart>? DowntimeParts = null,
     [property: Id(16)] long? Preloaded = null,
-    [property: Id(17)] bool IsCompared = false)
+    [property: Id(17)] bool IsCompared = false,
+    [property: Id(18)] bool? IsFillable = null)
 {
     /// <summary>Says that nothing of the migration is known here.</summary>
     public static HostReply Unknown { get; } =

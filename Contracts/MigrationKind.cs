@@ -12,4 +12,7 @@ public enum MigrationKind
 
     /// <summary>A guest is saved on one host, loaded on another, and ended on the first.</summary>
     Move,
+
+    /// <summary>Everything is examined that a save, or a move, examines before it touches the guest; then it ends.</summary>
+    Plan,
 }

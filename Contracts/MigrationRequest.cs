@@ -1,14 +1,14 @@
 namespace DistMigrate.Contracts;
 
 /// <summary>What an operator asks a host to do.</summary>
-/// <param name="Kind">Save, restore or move.</param>
+/// <param name="Kind">Save, restore, move, or a plan of a save or move.</param>
 /// <param name="Guest">The guest's name: 1 to 64 letters, digits, dots, dashes or underscores.</param>
 /// <param name="QmpPath">Path of its monitor socket on the host; null for a guest that the host knows, and for a restore into a QEMU
 /// that the host launches.</param>
 /// <param name="ImagePath">Absolute path of the image, below a storage root; empty in a move that leaves the choice to the host.</param>
 /// <param name="Save">Options of a save, also as a part of a move; null otherwise.</param>
 /// <param name="Restore">Options of a restore, also as a part of a move; null otherwise.</param>
-/// <param name="Move">Options of a move; null otherwise.</param>
+/// <param name="Move">Options of a move, also of a planned one; null otherwise.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.MigrationRequest")]
 public sealed record MigrationRequest(
     [property: Id(0)] MigrationKind Kind,
@@ -148,11 +148,13 @@ public sealed record RestoreOptions(
 /// <param name="Target">The host that the guest goes to.</param>
 /// <param name="TargetQmpPath">Monitor socket of a QEMU that waits there; null when that host launches one.</param>
 /// <param name="KeepImage">Whether the image stays once the guest runs on the target.</param>
+/// <param name="AcceptsFullLoad">Whether the guest may stand still for the load of the whole image, where the target's QEMU cannot be filled before.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.MoveOptions")]
 public sealed record MoveOptions(
     [property: Id(0)] string Target,
     [property: Id(1)] string? TargetQmpPath = null,
-    [property: Id(2)] bool KeepImage = false);
+    [property: Id(2)] bool KeepImage = false,
+    [property: Id(3)] bool AcceptsFullLoad = false);
 
 /// <summary>A migration as its host admitted it: the request with its identity.</summary>
 /// <param name="Id">The migration's id, unique in the cluster.</param>

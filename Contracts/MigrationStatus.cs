@@ -68,6 +68,7 @@ public sealed record DowntimePart([property: Id(0)] string Name, [property: Id(1
 /// <param name="Trouble">What is wrong with the storage while writes are tried again or the migration is paused; null when nothing is.</param>
 /// <param name="Live">How a live save goes on while its guest runs; null when it is none.</param>
 /// <param name="DowntimeParts">What the guest stood still for, one part after the other, as far as is known.</param>
+/// <param name="Plan">What a plan found; null of every other migration, and before.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.MigrationStatus")]
 public sealed record MigrationStatus(
     [property: Id(0)] MigrationSpec Spec,
@@ -86,7 +87,8 @@ public sealed record MigrationStatus(
     [property: Id(13)] IReadOnlyList<string> Notes,
     [property: Id(14)] StorageTrouble? Trouble = null,
     [property: Id(15)] ConvergenceStatus? Live = null,
-    [property: Id(16)] IReadOnlyList<DowntimePart>? DowntimeParts = null);
+    [property: Id(16)] IReadOnlyList<DowntimePart>? DowntimeParts = null,
+    [property: Id(17)] PlanReport? Plan = null);
 
 /// <summary>One line of a list of migrations.</summary>
 /// <param name="Spec">What was asked.</param>

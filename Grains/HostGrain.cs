@@ -149,11 +149,11 @@ internal sealed class HostGrain(
         if (!Path.IsPathFullyQualified(qmpPath))
             throw new MigrationException(FailureReason.InvalidRequest, $"The monitor path '{qmpPath}' is not absolute. Give it from the root on.");
         request = request with { QmpPath = qmpPath };
-        if (request.Kind is MigrationKind.Save or MigrationKind.Move)
-            request = request with { Save = Resolve(request.Kind, Check(request.Save ?? throw new MigrationException(FailureReason.InvalidRequest, "A save needs its options."))) };
-        if (request.Kind is MigrationKind.Restore or MigrationKind.Move)
+        if (request.Kind != MigrationKind.Restore)
+            request = request with { Save = Resolve(request.Move is not null, Check(request.Save ?? throw new MigrationException(FailureReason.InvalidRequest, "A save needs its options."))) };
+        if (request.Move is not null || request.Kind is MigrationKind.Restore or MigrationKind.Move)
             Check(request, request.Restore);
-        return request.Kind == MigrationKind.Move ? CheckMove(request, id) : request;
+        return request.Move is not null || request.Kind == MigrationKind.Move ? CheckMove(request, id) : request;
     }
 
     private static MigrationRequest Check(MigrationRequest request, RestoreOptions? restore)
@@ -183,9 +183,9 @@ internal sealed class HostGrain(
     }
 
     /// <summary>Where the guest is to run on, it does so while its pages are written.</summary>
-    private static SaveOptions Resolve(MigrationKind kind, SaveOptions save) => save.Mode != SaveMode.Auto
+    private static SaveOptions Resolve(bool isMove, SaveOptions save) => save.Mode != SaveMode.Auto
         ? save
-        : save with { Mode = kind == MigrationKind.Move || save.After == AfterSave.Run ? SaveMode.Stream : SaveMode.Stopped };
+        : save with { Mode = isMove || save.After == AfterSave.Run ? SaveMode.Stream : SaveMode.Stopped };
 
     private static SaveOptions Check(SaveOptions save)
     {

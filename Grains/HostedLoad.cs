@@ -67,7 +67,7 @@ internal sealed class HostedLoad(MigrationSpec spec, LoadAttempt attempt, HostOp
     public HostReply Reply(HostStep step, MigrationException? failure = null) => new(
         step, failure?.Reason ?? FailureReason.None, failure?.Message ?? "", Attempt.RamBlocks, 0, TimeSpan.Zero, Attempt.GuestState,
         Attempt.Notes, IsPublished: false, DowntimeParts: [.. Attempt.DowntimeParts.Select(part => new DowntimePart(part.Name, part.Time))],
-        Preloaded: Attempt.Preloaded);
+        Preloaded: Attempt.Preloaded, IsFillable: Attempt.IsFillable);
 
     public async ValueTask DisposeAsync()
     {

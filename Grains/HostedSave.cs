@@ -99,7 +99,8 @@ internal sealed partial class HostedSave(MigrationSpec spec, SaveAttempt attempt
             ? reply with
             {
                 Source = new SourceReport(
-                    JsonSerializer.Serialize(facts.Description, GuestDescriptionJson.Default.GuestDescription), facts.Arguments, facts.WorkingFolder, facts.RamBytes, _probe),
+                    JsonSerializer.Serialize(facts.Description, GuestDescriptionJson.Default.GuestDescription), facts.Arguments, facts.WorkingFolder, facts.RamBytes, _probe,
+                    facts.UsedBytes, facts.IsRunning, facts.DirtyLog == DirtyLog.Complete, facts.DirtyLog == DirtyLog.Fatal),
             }
             : reply;
     }

@@ -15,11 +15,12 @@ internal sealed partial class MigrationGrain
     /// <summary>How often a target that has lost what it was loading may begin anew while the guest stands still.</summary>
     private const int MostLoads = 3;
 
-    private bool IsMove => Spec.Request.Kind == MigrationKind.Move;
+    /// <summary>Whether it is a move, or the plan of one.</summary>
+    private bool IsMove => Spec.Request.Move is not null;
 
-    private bool HasSource => Spec.Request.Kind is MigrationKind.Save or MigrationKind.Move;
+    private bool HasSource => Spec.Request.Kind != MigrationKind.Restore;
 
-    private bool HasTarget => Spec.Request.Kind is MigrationKind.Restore or MigrationKind.Move;
+    private bool HasTarget => Spec.Request.Kind == MigrationKind.Restore || IsMove;
 
     private string Target => Spec.Request.Move?.Target ?? Spec.Host;
 
@@ -45,7 +46,9 @@ internal sealed partial class MigrationGrain
         }
 
         State.Started = time.GetUtcNow();
-        if (HasTarget)
+        if (IsPlan)
+            await EnterAsync(MigrationStep.Prepare, MigrationPhase.Setup, "Examines the guest, the storage, and where it is to go.");
+        else if (HasTarget)
             await EnterAsync(MigrationStep.Prepare, IsMove ? MigrationPhase.Setup : MigrationPhase.Restoring, $"Has a QEMU on {Target} wait for the guest.");
         else
             await EnterAsync(MigrationStep.Open, MigrationPhase.Setup, "Examines the guest and the storage.");
@@ -65,7 +68,7 @@ internal sealed partial class MigrationGrain
     private async Task PrepareAsync()
     {
         SourceReport? source = null;
-        if (IsMove)
+        if (HasSource)
         {
             var examined = await Writer.Examine(HostCommand(State.Attempt));
             if (examined.Step == HostStep.Working)
@@ -79,11 +82,21 @@ internal sealed partial class MigrationGrain
             source = examined.Source;
         }
 
+        if (!HasTarget)
+        {
+            await EndPlanAsync(source!, null);
+            return;
+        }
+
         if (await AskTargetAsync(loader => loader.Prepare(HostCommand(State.Attempt) with { Source = source })) is not { Step: not HostStep.Working } reply)
             return;
         TakeOfTarget(reply);
         if (reply.Step != HostStep.Done)
             await BeginAbortAsync(reply.Reason, reply.Message);
+        else if (IsPlan)
+            await EndPlanAsync(source!, reply.IsFillable);
+        else if (IsMove && State.Published is null && MakePlan(source!, reply.IsFillable) is var plan && NeedsConsent(plan))
+            await BeginAbortAsync(FailureReason.ConsentNeeded, ConsentMessage(plan));
         else if (IsMove && State.Published is null)
             await EnterAsync(MigrationStep.Open, MigrationPhase.Setup, "Examines the guest and the storage.");
         else
@@ -359,12 +372,12 @@ internal sealed partial class MigrationGrain
             State.GuestState = reply.GuestState;
         if (IsMove && reply.DowntimeParts is { Count: > 0 } parts)
             State.TargetParts = parts;
-        foreach (var note in reply.Notes.Except(State.Notes).ToArray())
+        foreach (var note in reply.Notes.Except(State.FurtherNotes).ToArray())
             AddNote(note);
         Changed();
     }
 
-    private void AddNote(string note) => State.Notes = [.. State.Notes, note];
+    private void AddNote(string note) => State.FurtherNotes = [.. State.FurtherNotes, note];
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Migration {Id}: its target {Host} does not answer in step {Step}: {Why}")]
     private static partial void LogTargetAway(ILogger logger, string id, string host, MigrationStep step, string why);

@@ -206,13 +206,13 @@ internal sealed partial class MigrationGrain
             {
                 State.Reason = FailureReason.None;
                 _cancelRequested = false;
-                State.Notes = [.. State.Notes, "It was too late to end it otherwise: the image was published already."];
+                AddNote("It was too late to end it otherwise: the image was published already.");
                 await EnterAsync(MigrationStep.TreatGuest, MigrationPhase.Device, "The image is published.");
                 return;
             }
 
             if (reply.Step == HostStep.Failed)
-                State.Notes = [.. State.Notes, reply.Message];
+                AddNote(reply.Message);
         }
 
         if (HasTarget)
@@ -223,7 +223,12 @@ internal sealed partial class MigrationGrain
                 AddNote($"What waited for the guest on {Target} could not be ended: {ended.Message}");
         }
 
-        var phase = State.Reason == FailureReason.Cancelled ? MigrationPhase.Cancelled : MigrationPhase.Failed;
+        var phase = State.Reason switch
+        {
+            FailureReason.None when IsPlan => MigrationPhase.Completed,
+            FailureReason.Cancelled => MigrationPhase.Cancelled,
+            _ => MigrationPhase.Failed,
+        };
         await EndAsync(phase, State.Reason, State.Message);
     }
 
@@ -293,7 +298,7 @@ internal sealed partial class MigrationGrain
         State.IsLive = reply.IsLive;
         State.IsCompared = reply.IsCompared;
         State.SourceParts = reply.DowntimeParts ?? [];
-        State.Notes = [.. State.Notes.Where(note => note.StartsWith("Iteration ", StringComparison.Ordinal)), .. reply.Notes];
+        State.Notes = reply.Notes;
         _otherBytes = reply.OtherBytes;
         if (IsSuspendable(State.Step))
             State.Trouble = reply.Trouble;

@@ -184,8 +184,8 @@ internal sealed partial class MigrationGrain(
         };
         return new MigrationStatus(
             spec, _revision, _cancelRequested && !State.Phase.IsEnd() ? MigrationPhase.Cancelling : State.Phase, State.Reason, State.Message,
-            State.Started, State.Ended, State.PhaseSince, position, State.Ram, State.BytesPerSecond, State.Downtime, State.GuestState, State.Notes,
-            State.Trouble, State.Live, [.. State.SourceParts, .. State.TargetParts]);
+            State.Started, State.Ended, State.PhaseSince, position, State.Ram, State.BytesPerSecond, State.Downtime, State.GuestState, [.. State.FurtherNotes, .. State.Notes],
+            State.Trouble, State.Live, [.. State.SourceParts, .. State.TargetParts], State.Plan);
     }
 
     public async Task<MigrationStatus> WaitForChange(long afterRevision, TimeSpan limit)

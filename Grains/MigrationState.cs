@@ -122,6 +122,7 @@ internal sealed class MigrationState
 
     [Id(13)] public string GuestState { get; set; } = "";
 
+    /// <summary>What the source's host has noted, as last told.</summary>
     [Id(14)] public IReadOnlyList<string> Notes { get; set; } = [];
 
     [Id(15)] public DateTimeOffset? CopyStarted { get; set; }
@@ -184,6 +185,12 @@ internal sealed class MigrationState
 
     /// <summary>Live: whether memory is compared, although the guest was to be streamed.</summary>
     [Id(37)] public bool IsCompared { get; set; }
+
+    /// <summary>Plan: what it found.</summary>
+    [Id(38)] public PlanReport? Plan { get; set; }
+
+    /// <summary>What the coordinator, or the target's host, has noted.</summary>
+    [Id(39)] public IReadOnlyList<string> FurtherNotes { get; set; } = [];
 
     /// <summary>The place in the trace that its coordinator began; empty when nobody listened.</summary>
     [Id(36)] public string Trace { get; set; } = "";

@@ -44,6 +44,9 @@ public sealed class LoadAttempt(LoadPlan plan, LoadRecords records, string runti
     /// <summary>Bytes of pages of the image that the waiting QEMU of a move holds already; null when it is not filled in advance.</summary>
     public long? Preloaded => _preload?.Held;
 
+    /// <summary>Move: whether the waiting QEMU can be filled in advance; null when it was not asked.</summary>
+    public bool? IsFillable { get; private set; }
+
     /// <summary>Whether a QEMU waits for the guest, or has it.</summary>
     public bool IsPrepared => _target is not null;
 
@@ -70,6 +73,7 @@ public sealed class LoadAttempt(LoadPlan plan, LoadRecords records, string runti
             await target.EnsureWaitsAsync(cancellationToken);
             if (source is not null)
                 Judge(await target.CompareAsync(source.Description, cancellationToken));
+            IsFillable = source is null ? null : await IsFillableAsync(target, cancellationToken);
             records.Write(new LoadRecord(
                 plan.Migration, plan.Guest, target.QmpPath, target.Process, plan.ImagePath, target.IsLaunched, MayHaveRun: false));
             _target = target;
@@ -79,6 +83,18 @@ public sealed class LoadAttempt(LoadPlan plan, LoadRecords records, string runti
             await target.EndIfLaunchedAsync();
             await target.DisposeAsync();
             throw;
+        }
+    }
+
+    private static async Task<bool> IsFillableAsync(TargetGuest target, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return (await target.FindFillableAsync(cancellationToken)).Count > 0;
+        }
+        catch (GuestException e) when (e.Fault == GuestFault.MemoryUnreadable)
+        {
+            return false;
         }
     }
 

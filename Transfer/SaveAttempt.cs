@@ -114,13 +114,15 @@ public sealed class SaveAttempt(
         }
     }
 
-    /// <summary>For a move: asks the guest what its target has to know, and leaves a probe for it beside the image. Repeats ask anew.</summary>
+    /// <summary>Asks the guest what the target of a move, or whoever plans, has to know, and leaves a probe for the target beside the image. Repeats ask anew.</summary>
     /// <param name="probe">What stands in the probe.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="GuestException">The guest cannot be reached or saved.</exception>
     /// <exception cref="ImageException">The storage refuses.</exception>
     public async Task ExamineAsync(Guid probe, CancellationToken cancellationToken)
     {
+        if (_image.Session is null && stops.Find(plan.Migration) is null)
+            EnsureNameIsFree();
         await StorageThread.RunAsync(() => _probe.Leave(probe));
         var guest = await OpenGuestAsync(cancellationToken);
         Facts = await guest.TellAsync(IsPublished || stops.Find(plan.Migration) is { IsPublished: true }, cancellationToken);
@@ -472,12 +474,17 @@ public sealed class SaveAttempt(
         }
     }
 
+    private void EnsureNameIsFree()
+    {
+        if (!plan.Overwrite && File.Exists(_paths.Image))
+            throw new ImageException(ImageFault.Exists, $"{_paths.Image} exists already. Choose another name, or use --force to replace it.");
+        _paths.EnsureUsable();
+    }
+
     private async Task<SourceGuest> ExamineGuestAsync(CancellationToken cancellationToken)
     {
-        if (_image.Session is null && !plan.Overwrite && File.Exists(_paths.Image))
-            throw new ImageException(ImageFault.Exists, $"{_paths.Image} exists already. Choose another name, or use --force to replace it.");
         if (_image.Session is null)
-            _paths.EnsureUsable();
+            EnsureNameIsFree();
         var guest = await OpenGuestAsync(cancellationToken);
         await guest.ExamineAsync(cancellationToken);
         return guest;

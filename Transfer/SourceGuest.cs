@@ -96,7 +96,13 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
     {
         var blocks = isPublished ? await _qemu.QueryRamBlocksAsync(cancellationToken) : await _qemu.EnsureSavableAsync(cancellationToken);
         var description = await _qemu.DescribeAsync(blocks, cancellationToken);
-        return new SourceFacts(description, _qemu.ReadArguments(), _qemu.ReadWorkingFolder() ?? "", blocks.Sum(block => block.UsedLength));
+        var facts = new SourceFacts(description, _qemu.ReadArguments(), _qemu.ReadWorkingFolder() ?? "", blocks.Sum(block => block.UsedLength));
+        return isPublished ? facts : facts with
+        {
+            UsedBytes = blocks.Sum(UsedBytes),
+            IsRunning = (await _qemu.QueryRunStateAsync(cancellationToken)).Running,
+            DirtyLog = await _qemu.QueryDirtyLogAsync(blocks, cancellationToken),
+        };
     }
 
     /// <summary>Opens the memory of a RAMBlock.</summary>
@@ -330,6 +336,12 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
     {
         await _qemu.DisposeAsync();
         _lock.Dispose();
+    }
+
+    private long UsedBytes(RamBlock block)
+    {
+        using var memory = _qemu.OpenMemory(block);
+        return memory.DataRuns().Sum(run => run.Length);
     }
 
     private void BeginStop(bool wasRunning, ulong device, ulong inode, MigrationSettingsSnapshot settings)

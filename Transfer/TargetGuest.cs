@@ -136,16 +136,24 @@ internal sealed class TargetGuest : IAsyncDisposable
     public async Task LoadAsync(LoadPlan plan, CancellationToken cancellationToken) =>
         State = (await _qemu.LoadImageAsync(plan.ImagePath, new LoadOptions(plan.Channels, plan.DirectIo), cancellationToken)).Status;
 
-    /// <summary>Begins to fill its large RAMBlocks before the image is published.</summary>
-    /// <returns>Null when it has none, or they are not empty, so that the image has to be loaded as a whole.</returns>
+    /// <summary>The RAMBlocks that can be filled before the image is published: those that are large, if all of them are empty; else none.</summary>
     /// <exception cref="GuestException">Its memory cannot be opened.</exception>
-    public async Task<Preload?> PreloadAsync(LoadPlan plan, Action begin, CancellationToken cancellationToken)
+    public async Task<IReadOnlyList<RamBlock>> FindFillableAsync(CancellationToken cancellationToken)
     {
         var blocks = (await _qemu.QueryRamBlocksAsync(cancellationToken)).Where(block => block.UsedLength >= Preload.LeastBlock).ToList();
         List<string> full = [];
         foreach (var block in blocks)
             EnsureFresh(block, new PageBitmap(block.UsedLength / Page.Size), full);
-        if (blocks.Count == 0 || full.Count > 0)
+        return full.Count > 0 ? [] : blocks;
+    }
+
+    /// <summary>Begins to fill its large RAMBlocks before the image is published.</summary>
+    /// <returns>Null when it has none, or they are not empty, so that the image has to be loaded as a whole.</returns>
+    /// <exception cref="GuestException">Its memory cannot be opened.</exception>
+    public async Task<Preload?> PreloadAsync(LoadPlan plan, Action begin, CancellationToken cancellationToken)
+    {
+        var blocks = await FindFillableAsync(cancellationToken);
+        if (blocks.Count == 0)
             return null;
         var machine = await _qemu.QueryMachineAsync(cancellationToken);
         begin();

@@ -42,6 +42,7 @@ internal static class CommandLine
         root.Add(SaveCommand.Create(runner));
         root.Add(RestoreCommand.Create(runner));
         root.Add(MoveCommand.Create(runner));
+        root.Add(PlanCommand.Create(runner));
         root.Add(StatusCommand.Create(runner));
         root.Add(ListCommand.Create(runner));
         root.Add(HostsCommand.Create(runner));

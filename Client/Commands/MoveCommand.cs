@@ -31,6 +31,7 @@ internal static class MoveCommand
             HelpName = "PATH",
         };
         var keep = new Option<bool>("--keep-image") { Description = "Leave the image where it is once the guest runs on the target" };
+        var fullLoad = FullLoad();
         var channels = CommonOptions.Number("--channels", "QEMU's multifd channels, 1 to 64; 0 loads without multifd", 0, 64, new RestoreOptions().Channels);
         var writing = new WriteOptions();
         var wait = CommonOptions.Wait();
@@ -39,7 +40,7 @@ internal static class MoveCommand
 
         var command = new Command("move", "Move a guest to another host: it is stopped, saved, loaded and proven there, and runs on; then its first QEMU is ended. Whatever fails before, it goes on where it was.")
         {
-            guest, to, from, qmp, targetQmp, image, keep, channels, wait, detach, timeout,
+            guest, to, from, qmp, targetQmp, image, keep, fullLoad, channels, wait, detach, timeout,
         };
         writing.AddTo(command);
         runner.Attach(command, async invocation =>
@@ -52,7 +53,7 @@ internal static class MoveCommand
                 Absolute(invocation, invocation.Get(image)) ?? "",
                 writing.Read(invocation),
                 new RestoreOptions(invocation.Get(channels)),
-                new MoveOptions(invocation.Get(to), Absolute(invocation, invocation.Get(targetQmp)), invocation.Get(keep)));
+                new MoveOptions(invocation.Get(to), Absolute(invocation, invocation.Get(targetQmp)), invocation.Get(keep), invocation.Get(fullLoad)));
             var settings = invocation.LoadSettings();
             await using var connection = await invocation.ConnectAsync(settings);
             CheckTarget(request.Move!.Target, await connection.CallAsync(grains => grains.GetGrain<IClusterGrain>(0).GetHosts(), invocation.Cancellation));
@@ -64,11 +65,16 @@ internal static class MoveCommand
         return command;
     }
 
+    internal static Option<bool> FullLoad() => new("--full-load")
+    {
+        Description = "Agree that the guest stands still for the load of the whole image, where the target's QEMU cannot be filled before",
+    };
+
     private static string? Absolute(Invocation invocation, string? path) => path is null ? null : invocation.Surroundings.Absolute(path);
 
     /// <summary>A move whose target is away waits for it for a while; one that is known to be away need not begin.</summary>
     /// <exception cref="CommandException">It is not in the cluster, or down.</exception>
-    private static void CheckTarget(string target, IReadOnlyList<HostPresence> hosts)
+    internal static void CheckTarget(string target, IReadOnlyList<HostPresence> hosts)
     {
         var known = hosts.FirstOrDefault(host => host.Host == target);
         if (known is { IsUp: true })
@@ -80,7 +86,7 @@ internal static class MoveCommand
 
     /// <summary>The host that knows the guest.</summary>
     /// <exception cref="CommandException">None does, or more than one.</exception>
-    private static string FindHost(string guest, (HostPresence Presence, HostStatus? Status)[] hosts)
+    internal static string FindHost(string guest, (HostPresence Presence, HostStatus? Status)[] hosts)
     {
         var found = hosts.Where(host => host.Status?.Guests.Contains(guest) == true).Select(host => host.Presence).ToList();
         if (found.Count == 1)

@@ -29,7 +29,13 @@ internal sealed record MigrationDocument(
     string? Target = null,
     string? Mode = null,
     LiveDocument? Live = null,
-    IReadOnlyList<DowntimePartDocument>? DowntimeParts = null);
+    IReadOnlyList<DowntimePartDocument>? DowntimeParts = null,
+    PlanDocument? Plan = null);
+
+/// <summary>What is to be expected; times in seconds.</summary>
+internal sealed record PlanDocument(
+    string Mode, long RamBytes, long UsedBytes, long? FreeBytes, double ExpectedWriting, double ExpectedDowntime, double? AllowedDowntime, double ExpectedLoad,
+    bool? IsFillable);
 
 /// <summary>One of the things that the guest stood still for, in seconds.</summary>
 internal sealed record DowntimePartDocument(string Name, double Time);

@@ -35,6 +35,8 @@ internal static class MigrationOutput
             ("live", ConvergenceText.Of(status)),
             ("guest state", status.GuestState),
             ("since", isOver ? null : LocalTime(status.PhaseSince, time)));
+        if (status.Plan is { } plan)
+            Show(terminal, plan);
         if (TroubleText.Of(status, time) is { Count: > 0 } trouble)
         {
             terminal.Data("");
@@ -156,7 +158,29 @@ internal static class MigrationOutput
                     live.Iteration, Math.Round(live.DirtyBytesPerSecond), Math.Round(live.WriteBytesPerSecond), live.Remaining,
                     live.ExpectedDowntime.TotalSeconds, live.AllowedDowntime?.TotalSeconds, live.ThrottlePercent)
                 : null,
-            status.DowntimeParts is { Count: > 0 } parts ? [.. parts.Select(part => new DowntimePartDocument(part.Name, part.Time.TotalSeconds))] : null);
+            status.DowntimeParts is { Count: > 0 } parts ? [.. parts.Select(part => new DowntimePartDocument(part.Name, part.Time.TotalSeconds))] : null,
+            status.Plan is { } plan
+                ? new PlanDocument(
+                    OutputJson.NameOf(plan.Mode), plan.RamBytes, plan.UsedBytes, plan.FreeBytes, plan.ExpectedWriting.TotalSeconds, plan.ExpectedDowntime.TotalSeconds,
+                    plan.AllowedDowntime?.TotalSeconds, plan.ExpectedLoad.TotalSeconds, plan.IsFillable)
+                : null);
+    }
+
+    private static void Show(Terminal terminal, PlanReport plan)
+    {
+        terminal.Data("");
+        terminal.ShowPairs(
+            ("mode", OutputJson.NameOf(plan.Mode)),
+            ("memory", $"{ByteSize.Format(plan.UsedBytes)} in use of {ByteSize.Format(plan.RamBytes)}"),
+            ("free space", plan.FreeBytes is { } free ? ByteSize.Format(free) : null),
+            ("writing", $"about {DurationText.Format(plan.ExpectedWriting)}"),
+            ("downtime", $"about {DurationText.Format(plan.ExpectedDowntime)}" + (plan.AllowedDowntime is { } allowed ? $"; {DurationText.Format(allowed)} allowed until the image is published" : "")),
+            ("load", plan.IsFillable switch
+            {
+                null => null,
+                true => $"the target is filled in advance; about {DurationText.Format(plan.ExpectedLoad)} of the downtime",
+                false => $"the target loads the whole image; about {DurationText.Format(plan.ExpectedLoad)} of the downtime",
+            }));
     }
 
     private static string DowntimeText(MigrationStatus status) => DurationText.Format(status.Downtime) + (status.DowntimeParts is { Count: > 0 } parts

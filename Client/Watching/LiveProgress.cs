@@ -47,7 +47,8 @@ internal sealed class LiveProgress(Terminal terminal, TimeProvider time) : IProg
         var (from, to) = request.Kind switch
         {
             MigrationKind.Save => (request.Guest, request.ImagePath),
-            MigrationKind.Move => ($"{request.Guest} {status.Spec.Host}", request.Move?.Target ?? ""),
+            _ when request.Move is { } move => ($"{request.Guest} {status.Spec.Host}", move.Target),
+            MigrationKind.Plan => (request.Guest, request.ImagePath),
             _ => (request.ImagePath, request.Guest),
         };
         var queue = status.QueuePosition > 0

@@ -17,6 +17,9 @@ internal static class MetricNames
         _ => "save",
     };
 
+    /// <summary>The kinds of migrations that are counted and shown: a plan is none that anybody would be woken for.</summary>
+    public static IReadOnlyList<MigrationKind> Kinds { get; } = [.. Enum.GetValues<MigrationKind>().Except([MigrationKind.Plan])];
+
     public static string Of(FailureReason reason) => Reasons[reason];
 
     public static string ModeOf(MigrationRequest request) => request.Kind == MigrationKind.Restore
@@ -59,7 +62,7 @@ internal static class MetricNames
     public static IReadOnlyList<(string Label, IReadOnlyList<string> Values)> Lists { get; } =
     [
         ("`state` of images", ["active", "complete", "orphan"]),
-        ("`kind` of migrations", [.. Enum.GetValues<MigrationKind>().Select(Of)]),
+        ("`kind` of migrations", [.. Kinds.Select(Of)]),
         ("`mode`", ["stopped", "stream", "compare", "snapshot", "full", "lazy"]),
         ("`policy`", ["none", .. Enum.GetValues<ConvergencePolicy>().Select(Of)]),
         ("`phase`", [.. Enum.GetValues<MigrationPhase>().Select(phase => phase.ToName())]),

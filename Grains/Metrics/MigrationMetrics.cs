@@ -54,7 +54,7 @@ internal sealed class MigrationMetrics : IDisposable
     /// <summary>A series that first appears at 1 shows no increase to Prometheus, so each one begins at 0. Called once somebody listens.</summary>
     public void Begin()
     {
-        foreach (var kind in Enum.GetValues<MigrationKind>())
+        foreach (var kind in MetricNames.Kinds)
         {
             _ended.Add(0, EndTags(kind, MigrationPhase.Completed, FailureReason.None));
             _ended.Add(0, EndTags(kind, MigrationPhase.Cancelled, FailureReason.Cancelled));
@@ -72,6 +72,8 @@ internal sealed class MigrationMetrics : IDisposable
     /// <summary>A migration is as the sample has it.</summary>
     public void Show(MigrationSample sample)
     {
+        if (!MetricNames.Kinds.Contains(sample.Spec.Request.Kind))
+            return;
         MigrationSample? before;
         lock (_gate)
         {
@@ -101,6 +103,8 @@ internal sealed class MigrationMetrics : IDisposable
     /// <summary>Counts a migration that has ended on this silo's watch.</summary>
     public void CountEnd(MigrationSample sample, TimeSpan downtime, IEnumerable<DowntimePart> parts)
     {
+        if (!MetricNames.Kinds.Contains(sample.Spec.Request.Kind))
+            return;
         _ended.Add(1, EndTags(sample.Spec.Request.Kind, sample.Phase, sample.Reason));
         if (sample.Started is { } started && sample.Ended is { } ended)
             _duration.Record((ended - started).TotalSeconds, new("kind", sample.Kind), new("result", sample.Phase.ToName()));

@@ -161,6 +161,52 @@ public sealed class MoveTests
         Assert.Empty(Directory.GetFiles(cluster.Images));
     }
 
+    [RequiresQemuFact(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
+    public async Task A_plan_tells_what_is_to_be_expected_and_changes_nothing()
+    {
+        await using var cluster = await ClusterUnderTest.StartAsync();
+        await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", MemoryKind.SharedFile);
+        var move = (await cluster.RunAsync("plan", "vm1", "--to", "host-b", "--output", "json")).ExpectOk().Json;
+        Assert.Equal(("plan", "completed"), (Text(move, "kind"), Text(move, "phase")));
+        var plan = move.GetProperty("plan");
+        Assert.Equal("stream", Text(plan, "mode"));
+        Assert.True(plan.GetProperty("is-fillable").GetBoolean());
+        Assert.InRange(plan.GetProperty("used-bytes").GetInt64(), 1, plan.GetProperty("ram-bytes").GetInt64());
+        Assert.InRange(plan.GetProperty("expected-downtime").GetDouble(), plan.GetProperty("expected-load").GetDouble(), 60);
+        Assert.Equal(0.3, plan.GetProperty("allowed-downtime").GetDouble());
+
+        var image = Path.Combine(cluster.Images, "planned.img");
+        var save = (await cluster.RunAsync("plan", "vm1", image, "--host", "host-a", "--output", "json")).ExpectOk().Json.GetProperty("plan");
+        Assert.Equal("stopped", Text(save, "mode"));
+        Assert.False(save.TryGetProperty("is-fillable", out _));
+        (await cluster.RunAsync("plan", "vm1", "--to", "host-b", "--target-qmp", "/nowhere/qmp")).ExpectExit(3);
+        (await cluster.RunAsync("plan", "vm1", "/etc/planned.img", "--host", "host-a")).ExpectExit(3);
+        await File.WriteAllTextAsync(image, "taken");
+        (await cluster.RunAsync("plan", "vm1", image, "--host", "host-a")).ExpectExit(3);
+        File.Delete(image);
+
+        await source.WaitForStepsAsync();
+        Assert.Equal(0, CountEvents(source, "STOP"));
+        Assert.False(cluster.Hosts[1].Launched("vm1").IsAlive);
+        Assert.Empty(Directory.GetFiles(cluster.Images));
+    }
+
+    [RequiresQemuFact(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
+    public async Task A_guest_does_not_stand_still_for_a_load_of_the_whole_image_that_nobody_has_agreed_to()
+    {
+        // Its RAMBlocks are too small to be filled in advance.
+        await using var cluster = await ClusterUnderTest.StartAsync();
+        await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", MemoryKind.SharedFile, 12, new SelfCheckBoot { UpperMiB = 10 });
+        string[] move = ["vm1", "--to", "host-b", "--max-downtime", "5ms"];
+        Assert.Contains("--full-load", (await cluster.RunAsync(["plan", .. move])).ExpectOk().ErrorOutput, StringComparison.Ordinal);
+        Assert.DoesNotContain("--full-load", (await cluster.RunAsync(["plan", .. move, "--full-load"])).ExpectOk().ErrorOutput, StringComparison.Ordinal);
+        Assert.Contains("--full-load", (await cluster.RunAsync(["move", .. move])).ExpectExit(3).ErrorOutput, StringComparison.Ordinal);
+        await source.WaitForStepsAsync();
+        Assert.Equal(0, CountEvents(source, "STOP"));
+        (await cluster.RunAsync("move", "vm1", "--to", "host-b", "--max-downtime", "20ms", "--policy", "must-finish")).ExpectOk();
+        await cluster.Hosts[1].Launched("vm1").WaitForStepsAsync();
+    }
+
     private static int CountEvents(QemuProcess guest, string name) =>
         guest.Monitor.Events.Count(sent => sent.GetProperty("event").GetString() == name);
 

@@ -29,6 +29,9 @@ public static partial class LabPrograms
     public static bool IsContinuousIntegration =>
         Environment.GetEnvironmentVariable("CI") is { Length: > 0 } value && value is not ("0" or "false");
 
+    /// <summary>The kernel's modules for a virtio disk, beside it; those that it has built in are not there.</summary>
+    public static string LinuxModules => Path.Combine(Path.GetDirectoryName(LinuxKernel)!, "modules");
+
     /// <summary>The kernel of the Linux guest, in the user's cache folder, where <c>eng/require test</c> puts it.</summary>
     public static string LinuxKernel
     {

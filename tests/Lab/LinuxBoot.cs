@@ -12,6 +12,10 @@ public sealed partial record LinuxBoot : GuestBoot
     /// <summary>Size of the tmpfs file in MiB. Leave the kernel at least 96 MiB of the guest's RAM.</summary>
     public int FileMiB { get; init; } = 16;
 
+    /// <summary>Whether it also copies the file to the disk <c>/dev/vda</c> and back without end, past its page cache (O_DIRECT), so that the disk
+    /// writes into the guest's memory all the time; the disk is to be larger than the file. What comes back wrong is a <c>BAD</c> as well.</summary>
+    public bool LoadsDisk { get; init; }
+
     /// <inheritdoc/>
     public override LabNeeds Needs => LabNeeds.LinuxGuest;
 
@@ -49,6 +53,9 @@ public sealed partial record LinuxBoot : GuestBoot
             archive.AddFolder("proc");
             archive.AddFile("bin/busybox", await File.ReadAllBytesAsync(LabPrograms.Busybox, cancellationToken));
             archive.AddFile("init", LabResources.Bytes("linux-init.sh"));
+            archive.AddFolder("modules");
+            foreach (var module in LoadsDisk ? Directory.GetFiles(LabPrograms.LinuxModules) : [])
+                archive.AddFile($"modules/{Path.GetFileName(module)}", await File.ReadAllBytesAsync(module, cancellationToken));
             await File.WriteAllBytesAsync(path, archive.Finish(), cancellationToken);
         }
 
@@ -56,7 +63,7 @@ public sealed partial record LinuxBoot : GuestBoot
         [
             "-kernel", LabPrograms.LinuxKernel,
             "-initrd", path,
-            "-append", $"console=ttyS0 quiet panic=-1 lab.mib={FileMiB.ToString(CultureInfo.InvariantCulture)}",
+            "-append", $"console=ttyS0 quiet panic=-1 lab.mib={FileMiB.ToString(CultureInfo.InvariantCulture)}{(LoadsDisk ? " lab.disk" : "")}",
         ];
     }
 

@@ -26,7 +26,8 @@ public sealed class SpawnTests : IDisposable
     [Fact]
     public async Task It_has_a_session_of_its_own_default_signals_nothing_on_its_input_and_none_of_our_descriptors()
     {
-        var pid = Libc.Spawn(Shell, ["-c", "sleep 1000; :"], new Dictionary<string, string>(), _folder.Path, _folder["log"]);
+        // A shell that forks blocks signals for a moment.
+        var pid = Libc.Spawn(Shell, ["-c", "exec sleep 1000"], new Dictionary<string, string>(), _folder.Path, _folder["log"]);
         using var process = ProcessDescriptor.TryOpen(pid)!;
         try
         {

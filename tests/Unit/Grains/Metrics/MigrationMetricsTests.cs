@@ -19,7 +19,6 @@ public sealed class MigrationMetricsTests : IDisposable
         var ends = Of(MetricCatalog.Ended);
         Assert.All(ends, sample => Assert.Equal(0, sample.Value));
         Assert.Equal(3 * Enum.GetValues<FailureReason>().Length, ends.Count);
-
     }
 
     [Fact]
