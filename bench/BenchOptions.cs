@@ -4,7 +4,7 @@ using System.Globalization;
 namespace DistMigrate.Bench;
 
 /// <summary>The command line of the benchmarks.</summary>
-/// <param name="What">saves, sparse, memory, steps, epochs, micro, all, live, faults, control or scrape.</param>
+/// <param name="What">saves, sparse, memory, steps, epochs, micro, all, live, receiver, lazy, faults, control or scrape.</param>
 /// <param name="Rounds">Measured rounds.</param>
 /// <param name="MiB">RAM of the guest.</param>
 /// <param name="UsedMiB">How much of it holds something else than zeros.</param>
@@ -15,11 +15,11 @@ namespace DistMigrate.Bench;
 internal sealed record BenchOptions(string What, int Rounds, int MiB, int UsedMiB, int Migrations, int Silos, string Folder, bool OwnsFolder)
 {
     public const string Help = """
-        usage: bench/run saves|sparse|memory|steps|epochs|micro|all|live|faults|scrape [--rounds N] [--mib N] [--used N] [--folder PATH]
+        usage: bench/run saves|sparse|memory|steps|epochs|micro|all|live|receiver|lazy|faults|scrape [--rounds N] [--mib N] [--used N] [--folder PATH]
                bench/run control [--migrations N] [--silos 1|3] [--folder PATH]
         """;
 
-    private static readonly string[] Subjects = ["saves", "sparse", "memory", "steps", "epochs", "micro", "all", "live", "faults", "control", "scrape"];
+    private static readonly string[] Subjects = ["saves", "sparse", "memory", "steps", "epochs", "micro", "all", "live", "receiver", "lazy", "faults", "control", "scrape"];
 
     public static bool TryParse(string[] args, [NotNullWhen(true)] out BenchOptions? options, out string error)
     {

@@ -36,8 +36,10 @@ internal static class LiveBench
         await guest.WaitUntilReadyAsync(Limit, cancellationToken);
         (string Name, Func<Task<(TimeSpan Total, TimeSpan Downtime)?>> Run)[] ways =
         [
-            ("distmigrate stream", () => OfProductAsync(product, guest, scratch.Path, "stream", cancellationToken)),
-            ("distmigrate compare", () => OfProductAsync(product, guest, scratch.Path, "compare", cancellationToken)),
+            ("distmigrate stream", () => OfProductAsync(product, guest, scratch.Path, ["--mode", "stream", "--streams", "1"], cancellationToken)),
+            ("distmigrate stream, multifd 2", () => OfProductAsync(product, guest, scratch.Path, ["--mode", "stream", "--streams", "2"], cancellationToken)),
+            ("distmigrate compare", () => OfProductAsync(product, guest, scratch.Path, ["--mode", "compare"], cancellationToken)),
+            ("distmigrate snapshot", () => OfProductAsync(product, guest, scratch.Path, ["--mode", "snapshot"], cancellationToken)),
             ("QEMU mapped-ram", () => OfQemuAsync(guest, scratch.Path, FileMigration.Plain, cancellationToken)),
             ("QEMU mapped-ram, multifd 4", () => OfQemuAsync(guest, scratch.Path, FileMigration.Multifd, cancellationToken)),
             ("QEMU mapped-ram, multifd 4, direct-io", () => OfQemuAsync(guest, scratch.Path, FileMigration.MultifdDirect, cancellationToken)),
@@ -71,11 +73,11 @@ internal static class LiveBench
     }
 
     private static async Task<(TimeSpan Total, TimeSpan Downtime)?> OfProductAsync(
-        Product product, QemuProcess guest, string image, string mode, CancellationToken cancellationToken)
+        Product product, QemuProcess guest, string image, string[] mode, CancellationToken cancellationToken)
     {
         try
         {
-            var save = await product.SaveAsync(guest, image, ["--mode", mode, "--then", "run"], cancellationToken);
+            var save = await product.SaveAsync(guest, image, [.. mode, "--then", "run"], cancellationToken);
             return (save.InSilo, save.Downtime);
         }
         catch (InvalidOperationException e) when (e.Message.Contains("not-converging", StringComparison.Ordinal))

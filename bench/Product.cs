@@ -32,6 +32,7 @@ internal sealed class Product : IAsyncDisposable
         };
         Forget(start.Environment);
         start.Environment["DISTMIGRATE_Storage__Roots__0"] = folder;
+        start.Environment["DISTMIGRATE_GuestFolder"] = Path.Combine(state, "guests");
         var silo = Process.Start(start)!;
         silo.OutputDataReceived += (_, _) => { };
         silo.ErrorDataReceived += (_, line) => Console.Error.WriteLine(line.Data);
@@ -79,6 +80,16 @@ internal sealed class Product : IAsyncDisposable
     /// <summary>Checks an image by the command.</summary>
     /// <exception cref="InvalidOperationException">It is not well-formed.</exception>
     public Task VerifyAsync(string image, CancellationToken cancellationToken) => RunAsync(["verify", image], cancellationToken);
+
+    /// <summary>Ends the QEMU of a guest that the silo launched.</summary>
+    public async Task EndLaunchedAsync(string guest)
+    {
+        using var record = JsonDocument.Parse(await File.ReadAllBytesAsync(Path.Combine(_state, "guests", guest, "launch.json")));
+        using var process = Process.GetProcessById(record.RootElement.GetProperty("pid").GetInt32());
+        process.Kill();
+        while (Directory.Exists($"/proc/{process.Id}") && !(await File.ReadAllTextAsync($"/proc/{process.Id}/stat")).Contains(") Z ", StringComparison.Ordinal))
+            await Task.Delay(1);
+    }
 
     /// <summary>A value of /proc/PID/status of the silo, in bytes.</summary>
     public long Memory(string field)

@@ -37,6 +37,10 @@ try
         await EpochsBench.RunAsync(options, stop.Token);
     if (options.What == "live")
         await LiveBench.RunAsync(options, stop.Token);
+    if (options.What == "receiver")
+        await ReceiverBench.RunAsync(options);
+    if (options.What == "lazy")
+        await LazyBench.RunAsync(options, stop.Token);
     if (options.What == "faults")
         await FaultsBench.RunAsync(stop.Token);
     if (options.What == "control")

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using DistMigrate.Tests.Lab;
 
 namespace DistMigrate.Tests.EndToEnd;
@@ -125,6 +126,23 @@ public sealed class LiveSaveTests(ProductUnderTest product) : IClassFixture<Prod
             Assert.Contains("compare", saved.GetProperty("downtime-parts").EnumerateArray().Select(part => part.GetProperty("name").GetString()));
             await ExpectGoodAsync(source, image);
         }
+    }
+
+    [RequiresQemuFact]
+    public async Task A_RAMBlock_that_comes_while_a_guest_is_saved_live_fails_the_save_and_the_guest_runs_on()
+    {
+        // QEMU itself plugs nothing in while it streams; while memory is compared it does.
+        var image = product.Image("plugged.image");
+        await using var source = await QemuProcess.StartAsync(Recipe with { ExtraArguments = ["-m", "slots=2,maxmem=256M"] });
+        await source.WaitUntilReadyAsync();
+        var id = await BeginSlowAsync(source, image, "compare");
+        await source.Monitor.ExecuteAsync("object-add", new JsonObject { ["qom-type"] = "memory-backend-ram", ["id"] = "plugged", ["size"] = 32 << 20 });
+        await source.Monitor.ExecuteAsync("device_add", new JsonObject { ["driver"] = "pc-dimm", ["id"] = "dimm0", ["memdev"] = "plugged" });
+        (await product.RunAsync("complete", id)).ExpectExit(1);
+        var failed = await product.WaitForEndAsync(id);
+        Assert.Equal(("failed", "ram-block-resized"), (failed.GetProperty("phase").GetString(), failed.GetProperty("reason").GetString()));
+        await ExpectUntouchedAsync(source);
+        Assert.Empty(Directory.EnumerateFiles(product.StorageRoot, Path.GetFileName(image) + "*"));
     }
 
     /// <summary>Under TCG QEMU ends itself (an assertion) when it reads the log of a RAMBlock that is longer than its first one.</summary>

@@ -1,0 +1,39 @@
+using System.Globalization;
+using System.Text.Json;
+
+namespace DistMigrate.Bench;
+
+/// <summary>An image of a large guest from which it is run lazily, and, for comparison, by a load of the whole.</summary>
+internal static class LazyBench
+{
+    public static async Task RunAsync(BenchOptions options, CancellationToken cancellationToken)
+    {
+        await using var product = await Product.StartAsync(options.Folder, cancellationToken);
+        var image = Path.Combine(options.Folder, "lazy.img");
+        await using (var guest = await BenchGuest.StartAsync(options.MiB, GuestFill.Contiguous(options.UsedMiB), cancellationToken))
+            await product.SaveAsync(guest.Qemu, image, ["--then", "quit"], cancellationToken);
+        var (lazy, full) = (new Samples(), new Samples());
+        for (var round = 0; round < options.Rounds; round++)
+        {
+            lazy.Add(await RestoreAsync(product, image, ["--lazy"], cancellationToken));
+            full.Add(await RestoreAsync(product, image, [], cancellationToken));
+        }
+
+        MarkdownTable.Write(
+            string.Create(CultureInfo.InvariantCulture, $"restore --on of a guest of {options.MiB} MiB, {options.UsedMiB} MiB in use, {options.Rounds} rounds, medians"),
+            ["way", "from the migration's start to the running guest, with the launch of its QEMU, ms"],
+            [["--lazy", Milliseconds(lazy)], ["whole", Milliseconds(full)]]);
+
+        static string Milliseconds(Samples samples) => (samples.Median * 1000).ToString("0", CultureInfo.InvariantCulture);
+    }
+
+    private static async Task<TimeSpan> RestoreAsync(Product product, string image, IReadOnlyList<string> options, CancellationToken cancellationToken)
+    {
+        const string name = "restored";
+        var (output, _) = await product.RunAsync(
+            ["restore", image, "--guest", name, "--on", Environment.MachineName, "--ignore-claim", "--output", "json", .. options], cancellationToken);
+        using var document = JsonDocument.Parse(output);
+        await product.EndLaunchedAsync(name);
+        return document.RootElement.GetProperty("ended").GetDateTimeOffset() - document.RootElement.GetProperty("started").GetDateTimeOffset();
+    }
+}
