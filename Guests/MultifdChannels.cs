@@ -139,6 +139,9 @@ internal sealed class MultifdChannels : IDisposable
 #pragma warning restore VSTHRD002
             using var stream = new NetworkStream(socket, ownsSocket: false);
             new MultifdPackets(stream, sink, _sync).Read();
+
+            // It has met the others for the last time; who still waits for it waits in vain.
+            _sync.End();
         }
         catch (Exception e)
         {

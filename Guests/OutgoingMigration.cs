@@ -74,10 +74,12 @@ internal sealed class OutgoingMigration : IDisposable
         QmpClient qmp, int pid, int channels, QmpEventSubscription events, TimeProvider time, CancellationToken cancellationToken)
     {
         var listening = new MultifdChannels(pid, channels);
-        using var connected = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using var connected = new CancellationTokenSource();
         try
         {
             await qmp.ExecuteAsync("migrate", new JsonObject { ["channels"] = listening.Address }, null, cancellationToken);
+
+            // Not cancelled: QEMU connects at once or not at all, and a migration that was begun has to be read, or cancelled, by its owner.
             var over = MigrationProgress.WaitAsync(qmp, events, null, connected.Token);
             if (await Task.WhenAny(listening.Main, over) == listening.Main)
                 return new OutgoingMigration(qmp, events, await listening.Main, time, listening);

@@ -202,15 +202,20 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
             _isSnapshotUnderWay = false;
         }
 
+        // Once: who stops it from then on has a reason of his own.
         void Stopped()
         {
+            if (_stoppedAt != 0)
+                return;
             _stoppedAt = _time.GetTimestamp();
             stopped();
         }
 
         void Continued()
         {
-            _downtime ??= _time.GetElapsedTime(_stoppedAt);
+            if (_hasRunOn)
+                return;
+            _downtime = _time.GetElapsedTime(_stoppedAt);
             _hasRunOn = true;
             continued();
         }
@@ -292,7 +297,7 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
         if (_plan.After == AfterPublication.Run && wasRunning)
         {
             new ClaimRegister(_plan.ImagePath, _plan.Host, _time).Take(imageId, _plan.Guest, _plan.Migration, Process, ignoreHolder: false);
-            if (!(await _qemu.QueryRunStateAsync(cancellationToken)).Running)
+            if (!_hasRunOn && !(await _qemu.QueryRunStateAsync(cancellationToken)).Running)
             {
                 await _qemu.ContAsync(cancellationToken);
                 if (_stoppedAt != 0)

@@ -186,6 +186,21 @@ public sealed class LiveSaveTests(ProductUnderTest product) : IClassFixture<Prod
     }
 
     [RequiresQemuTheory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public async Task A_QEMU_that_ends_while_it_streams_ends_the_save_and_no_file_is_left(int streams)
+    {
+        var image = product.Image($"ended-{streams}.image");
+        await using var source = await StartAsync();
+        var id = await product.BeginSaveAsync(source, image, "--mode", "stream", "--streams", $"{streams}", "--bwlimit", "8MiB/s");
+        await Wait.UntilAsync(
+            async () => (await product.StatusAsync(id)).GetProperty("ram").GetProperty("normal").GetInt64() > 0, "pages are written");
+        await source.KillAsync();
+        Assert.Equal("failed", (await product.WaitForEndAsync(id)).GetProperty("phase").GetString());
+        Assert.Empty(Directory.EnumerateFiles(product.StorageRoot, Path.GetFileName(image) + "*"));
+    }
+
+    [RequiresQemuTheory]
     [InlineData("stream")]
     [InlineData("compare")]
     public async Task A_silo_that_is_killed_costs_neither_the_guest_nor_what_is_durable(string mode)
