@@ -8,7 +8,7 @@ internal static class KnownSaves
 {
     public static IReadOnlyList<KnownSave> Of(IEnumerable<MigrationSummary> migrations) =>
     [
-        .. migrations.Where(migration => migration.Spec.Request.Kind is MigrationKind.Save or MigrationKind.Move)
+        .. migrations.Where(migration => migration.Spec.Request.Kind != MigrationKind.Restore)
             .Select(migration => new KnownSave(
                 migration.Spec.Id, migration.Spec.Request.Guest, migration.Spec.Request.ImagePath, migration.Phase.ToName(), !migration.Phase.IsEnd())),
     ];

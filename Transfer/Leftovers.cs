@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using DistMigrate.MappedRam;
 using DistMigrate.MappedRam.Journal;
 using DistMigrate.Posix;
@@ -11,7 +12,7 @@ namespace DistMigrate.Transfer;
 /// </summary>
 /// <param name="roots">The storage roots.</param>
 /// <param name="saves">The saves that the catalog knows.</param>
-public sealed class Leftovers(IReadOnlyList<string> roots, IReadOnlyList<KnownSave> saves)
+public sealed partial class Leftovers(IReadOnlyList<string> roots, IReadOnlyList<KnownSave> saves)
 {
     private const int MaxFound = 1_000;
 
@@ -127,6 +128,8 @@ public sealed class Leftovers(IReadOnlyList<string> roots, IReadOnlyList<KnownSa
                 return null;
         }
 
+        if (ProbeName().Match(path) is { Success: true } probe)
+            return probe.Groups[1].Value;
         var ending = Array.Find(Endings, ending => path.EndsWith(ending, StringComparison.Ordinal));
         return ending is null || path.Length == ending.Length || path[^(ending.Length + 1)] == '/' ? null : path[..^ending.Length];
     }
@@ -183,7 +186,8 @@ public sealed class Leftovers(IReadOnlyList<string> roots, IReadOnlyList<KnownSa
                 return null;
             var owner = finding.Owner ?? (path.EndsWith(Previous, StringComparison.Ordinal) ? finding.ReasonToKeep(path) : null);
             return new LeftoverFile(
-                path, Libc.Identify(path).AllocatedBytes, info.LastWriteTimeUtc, finding.Migration, finding.Guest, owner is not null,
+                path, Libc.Identify(path).AllocatedBytes, info.LastWriteTimeUtc,
+                finding.Migration.Length > 0 ? finding.Migration : ProbeName().Match(path).Groups[2].Value, finding.Guest, owner is not null,
                 IsRemoved: false, owner ?? finding.Remark);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -191,6 +195,10 @@ public sealed class Leftovers(IReadOnlyList<string> roots, IReadOnlyList<KnownSa
             return e is ErrnoException { Errno: Errno.ENOENT } ? null : Kept(path, $"It could not be examined: {e.Message}");
         }
     }
+
+    /// <summary>What <see cref="SharedStorageProbe"/> leaves: image, migration, and whether the target's host made it.</summary>
+    [GeneratedRegex(@"^(.*[^/])\.probe\.(m-[0-9a-z]{8,32})(\.target)?$", RegexOptions.CultureInvariant)]
+    private static partial Regex ProbeName();
 
     /// <summary>What is known of the side files of one image. Holds their locks until it is disposed.</summary>
     private sealed class Finding(string image) : IDisposable, IJournalVisitor
@@ -259,6 +267,7 @@ public sealed class Leftovers(IReadOnlyList<string> roots, IReadOnlyList<KnownSa
             if (path.EndsWith(Previous, StringComparison.Ordinal))
                 return ImageInventory.IsImage(image) || ImageInventory.IsImage(image + Previous);
             return Owner is not null && Migration.Length > 0
+                || ProbeName().IsMatch(path)
                 || _hasJournal
                 || ImageInventory.IsImage(image + Names.Partial)
                 || path.Contains(Names.PartialManifest, StringComparison.Ordinal)

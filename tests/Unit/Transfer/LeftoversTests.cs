@@ -102,6 +102,21 @@ public sealed class LeftoversTests : IDisposable
     }
 
     [Fact]
+    public void What_two_hosts_of_a_move_looked_for_is_found_and_can_be_removed_unless_the_move_goes_on()
+    {
+        string[] paths = [_folder["web.img.probe.m-1m8cht6mya4sc0"], _folder["web.img.probe.m-1m8cht6mya4sc0.target"]];
+        foreach (var path in paths)
+            File.WriteAllText(path, "x");
+        File.WriteAllText(_folder["web.img.probe.notes"], "x");
+        var owned = new Leftovers([_folder.Path], [Save("m-1m8cht6mya4sc0", _folder["web.img"], isUnfinished: true)]).Find(CancellationToken.None);
+        Assert.Equal(paths, owned.Select(file => file.Path));
+        Assert.All(owned, file => Assert.True(file.IsOwned));
+        Assert.All(Find(), file => Assert.Equal(("m-1m8cht6mya4sc0", false), (file.Migration, file.IsOwned)));
+        Assert.All(Remove([], paths), file => Assert.True(file.IsRemoved));
+        Assert.Equal([_folder["web.img.probe.notes"]], Directory.GetFiles(_folder.Path));
+    }
+
+    [Fact]
     public void A_damaged_journal_is_told_and_its_migration_is_not()
     {
         var journal = new JournalScript(JournalScript.NewIdentity()).Seal().Bytes;
