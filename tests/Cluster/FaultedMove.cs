@@ -58,7 +58,7 @@ internal sealed class FaultedMove : IAsyncDisposable
     public static async Task<FaultedMove> PrepareAsync(ClusterUnderTest cluster, MoveCase @case, string guest) =>
         new(cluster, @case, guest, await cluster.Hosts[0].StartGuestAsync(guest));
 
-    /// <summary>A host that an earlier case cut off may be told dead, and be back, only now.</summary>
+    /// <summary>A host that an earlier case cut off may be told dead, and end, only now.</summary>
     private async Task<string> BeginAsync()
     {
         const int notFound = 6, unreachable = 9;
@@ -67,6 +67,7 @@ internal sealed class FaultedMove : IAsyncDisposable
         await Wait.UntilAsync(
             async () =>
             {
+                await StartWhatEndedAsync();
                 begun = await _cluster.RunAsync(["move", _guest, "--to", TargetHost.Name, "--image", _image, "--mode", "stopped", "--bwlimit", Rate, "--detach", .. keep]);
                 return begun.ExitCode is not (notFound or unreachable);
             },

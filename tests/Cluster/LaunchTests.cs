@@ -5,7 +5,7 @@ using DistMigrate.Tests.Lab;
 namespace DistMigrate.Tests.Cluster;
 
 /// <summary>QEMUs that are launched from the argument list of a running guest.</summary>
-public sealed class LaunchTests : IAsyncDisposable
+public sealed class LaunchTests : IAsyncLifetime, IAsyncDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("dm-launch-").FullName;
     private readonly QemuLauncher _launcher = new(TimeProvider.System);
@@ -113,6 +113,10 @@ public sealed class LaunchTests : IAsyncDisposable
         var found = LaunchedQemu.Find(LaunchFolder)!;
         Assert.Equal((launched.Pid, launched.StartTime, true), (found.Pid, found.StartTime, found.IsAlive));
     }
+
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    Task IAsyncLifetime.DisposeAsync() => DisposeAsync().AsTask();
 
     public async ValueTask DisposeAsync()
     {
