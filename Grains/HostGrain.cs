@@ -149,11 +149,12 @@ internal sealed class HostGrain(
         if (!Path.IsPathFullyQualified(qmpPath))
             throw new MigrationException(FailureReason.InvalidRequest, $"The monitor path '{qmpPath}' is not absolute. Give it from the root on.");
         request = request with { QmpPath = qmpPath };
+        var isMove = request.Kind == MigrationKind.Move || request.Move is not null;
         if (request.Kind != MigrationKind.Restore)
-            request = request with { Save = Resolve(request.Move is not null, Check(request.Save ?? throw new MigrationException(FailureReason.InvalidRequest, "A save needs its options."))) };
-        if (request.Move is not null || request.Kind is MigrationKind.Restore or MigrationKind.Move)
+            request = request with { Save = Resolve(isMove, Check(request.Save ?? throw new MigrationException(FailureReason.InvalidRequest, "A save needs its options."))) };
+        if (isMove || request.Kind == MigrationKind.Restore)
             Check(request, request.Restore);
-        return request.Move is not null || request.Kind == MigrationKind.Move ? CheckMove(request, id) : request;
+        return isMove ? CheckMove(request, id) : request;
     }
 
     private static MigrationRequest Check(MigrationRequest request, RestoreOptions? restore)

@@ -1,5 +1,6 @@
 using System.Globalization;
 using DistMigrate.Contracts;
+using DistMigrate.Transfer;
 
 namespace DistMigrate.Grains;
 
@@ -11,9 +12,6 @@ internal sealed partial class MigrationGrain
 {
     /// <summary>What a plan takes for the speed of storage where no limit is lower, in bytes per second.</summary>
     private const double AssumedRate = 1e9;
-
-    /// <summary>Measured on two cores: memory is compared at 14 to 27 GB/s.</summary>
-    private const double ComparisonRate = 16e9;
 
     /// <summary>What the target of a move takes that was filled in advance. Measured: 0.2 to 0.3 s.</summary>
     private static readonly TimeSpan FilledLoad = TimeSpan.FromMilliseconds(250);
@@ -46,7 +44,7 @@ internal sealed partial class MigrationGrain
             : SaveOptions.Mode;
         var rate = SaveOptions.BandwidthLimit > 0 ? Math.Min(SaveOptions.BandwidthLimit, AssumedRate) : AssumedRate;
         var writing = TimeSpan.FromSeconds(source.UsedBytes / rate);
-        var comparison = TimeSpan.FromSeconds(source.UsedBytes / ComparisonRate);
+        var comparison = TimeSpan.FromSeconds(source.UsedBytes / PageComparison.BytesPerSecond);
         var downtime = mode switch
         {
             SaveMode.Stream => SwitchOverCost + (source.LogsEveryWrite ? TimeSpan.Zero : comparison),

@@ -18,8 +18,26 @@ internal sealed class LiveStream(QmpClient qmp, int pid, TimeProvider time)
     public static MigrationSettings SnapshotSettings(QmpClient qmp) => new(qmp, [SnapshotCapability], new JsonObject { ["max-bandwidth"] = 0 });
 
     /// <summary>QEMU's settings of a precopy.</summary>
-    public static MigrationSettings Settings(QmpClient qmp, StreamLimits limits) => new(
-        qmp, [.. Capabilities(limits)], new JsonObject(Parameters(limits).Select(p => KeyValuePair.Create(p.Name, (JsonNode?)p.Value))));
+    public static MigrationSettings Settings(QmpClient qmp, StreamLimits limits)
+    {
+        List<string> capabilities = [];
+        var parameters = new JsonObject
+        {
+            // The reader holds QEMU back, not a limit.
+            ["max-bandwidth"] = 0,
+            ["downtime-limit"] = limits.DowntimeLimit,
+        };
+        if (limits.Throttles)
+            capabilities.Add(ThrottleCapability);
+        if (limits.Channels > 1)
+        {
+            capabilities.Add(MultifdCapability);
+            parameters["multifd-channels"] = limits.Channels;
+            parameters["multifd-compression"] = "none";
+        }
+
+        return new MigrationSettings(qmp, capabilities, parameters);
+    }
 
     /// <summary>Runs a precopy to its end. QEMU's settings are the same afterwards. On every failure the guest runs on.</summary>
     /// <param name="sink">Takes the pages.</param>
@@ -59,25 +77,6 @@ internal sealed class LiveStream(QmpClient qmp, int pid, TimeProvider time)
             throw new GuestException(GuestFault.Unsupported, $"This QEMU has no {SnapshotCapability}. Save the guest by --mode stream or compare.");
         return await ReadAsync(settings, before, sink, (1, IsSnapshot: true), (stopped, continued), cancellationToken)
             ?? throw new InvalidOperationException("A single channel needs no connection of QEMU's.");
-    }
-
-    private static IEnumerable<string> Capabilities(StreamLimits limits)
-    {
-        if (limits.Throttles)
-            yield return ThrottleCapability;
-        if (limits.Channels > 1)
-            yield return MultifdCapability;
-    }
-
-    private static IEnumerable<(string Name, JsonNode Value)> Parameters(StreamLimits limits)
-    {
-        // The reader holds QEMU back, not a limit.
-        yield return ("max-bandwidth", 0);
-        yield return ("downtime-limit", limits.DowntimeLimit);
-        if (limits.Channels <= 1)
-            yield break;
-        yield return ("multifd-channels", limits.Channels);
-        yield return ("multifd-compression", "none");
     }
 
     /// <returns>Null when QEMU cannot do it that way; nothing has happened then.</returns>

@@ -36,8 +36,7 @@ internal sealed class OutgoingMigration : IDisposable
         QmpClient qmp, QmpEventSubscription events, TimeProvider time, CancellationToken cancellationToken)
     {
         var (ours, theirs) = Libc.SocketPair();
-        var socket = new Socket(new SafeSocketHandle(ours.Number, ownsHandle: true));
-        ours.SetHandleAsInvalid();
+        var socket = Open(ours);
         var name = $"distmigrate-{Guid.NewGuid():N}";
         try
         {
@@ -60,6 +59,14 @@ internal sealed class OutgoingMigration : IDisposable
             socket.Dispose();
             throw;
         }
+    }
+
+    /// <summary>A socket of which we have the descriptor; that is the socket's from now on.</summary>
+    internal static Socket Open(Descriptor descriptor)
+    {
+        var socket = new Socket(new SafeSocketHandle(descriptor.Number, ownsHandle: true));
+        descriptor.SetHandleAsInvalid();
+        return socket;
     }
 
     /// <summary>Has QEMU connect to us and starts a migration with multifd, for which it must be set.</summary>

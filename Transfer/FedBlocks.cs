@@ -8,6 +8,11 @@ namespace DistMigrate.Transfer;
 /// <param name="engines">Its RAMBlocks.</param>
 internal sealed class FedBlocks(ImageSession session, IReadOnlyList<BlockEngine> engines)
 {
+    /// <summary>Pages between two looks at what waits to be written.</summary>
+    public const int Pace = 256;
+
+    private int _pages;
+
     /// <summary>Bytes of the pages that are to be written and may be.</summary>
     public long Backlog => engines.Sum(engine => engine.Backlog);
 
@@ -28,6 +33,16 @@ internal sealed class FedBlocks(ImageSession session, IReadOnlyList<BlockEngine>
         return [.. blocks.Select(block => byName[block.Name])];
     }
 
+    /// <summary>Counts a page that the stream has told of, on any thread.</summary>
+    /// <returns>Whether it is time to look at what waits; the writers are awake then.</returns>
+    public bool Count()
+    {
+        if (Interlocked.Increment(ref _pages) % Pace != 0)
+            return false;
+        session.Wake();
+        return true;
+    }
+
     /// <summary>Lets the writers take all of which the stream has told. Pages whose old hash stands in the journal may be written once it says
     /// that it no longer holds.</summary>
     /// <exception cref="ImageException">A block takes no pages any more, or the journal failed.</exception>
@@ -46,7 +61,6 @@ internal sealed class FedBlocks(ImageSession session, IReadOnlyList<BlockEngine>
     public void ReleaseAndWait()
     {
         Release();
-        ThrowIfFailed();
         session.Interrupted.WaitHandle.WaitOne(1);
         session.Interrupted.ThrowIfCancellationRequested();
     }

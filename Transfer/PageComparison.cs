@@ -7,8 +7,11 @@ namespace DistMigrate.Transfer;
 /// Compares what was written of a RAMBlock's pages, by the hashes of the written bytes, with what is elsewhere now. Exact, since hash
 /// and bytes went through the same buffer.
 /// </summary>
-internal static class PageComparison
+public static class PageComparison
 {
+    /// <summary>About how many bytes of memory are compared in a second. Measured on two cores: 37 to 70 ms for a GiB.</summary>
+    public const double BytesPerSecond = 16e9;
+
     /// <summary>Pages read at once.</summary>
     private const int ChunkPages = 256;
 
@@ -16,7 +19,7 @@ internal static class PageComparison
     /// <param name="block">The block; no writer works on it.</param>
     /// <param name="threads">Threads that compare.</param>
     /// <exception cref="DistMigrate.Guests.GuestException">The memory cannot be read.</exception>
-    public static void MarkChanged(BlockEngine block, int threads) => Compare(
+    internal static void MarkChanged(BlockEngine block, int threads) => Compare(
         block, threads, ByData(block.SettledPages(), block.Memory.DataRuns()), block.Memory.Read, block.MarkDirty);
 
     /// <summary>Makes the pages dirty that the file no longer holds as they were written; its holes are not read.</summary>
@@ -24,7 +27,7 @@ internal static class PageComparison
     /// <param name="image">Its image.</param>
     /// <param name="threads">Threads that compare.</param>
     /// <exception cref="ImageException">The storage failed.</exception>
-    public static void MarkLost(BlockEngine block, ImageFile image, int threads)
+    internal static void MarkLost(BlockEngine block, ImageFile image, int threads)
     {
         try
         {

@@ -216,7 +216,7 @@ public sealed class SaveAttempt(
         var guest = Opened(_guest);
         if (!IsPublished && plan.Live == LiveMode.Snapshot)
         {
-            var snapshot = new SnapshotSave(_image, guest, plan, stops, time);
+            var snapshot = new SnapshotSave(_image, guest, plan, time);
             try
             {
                 await snapshot.RunAsync(_guestGate, cancellationToken);
@@ -228,7 +228,7 @@ public sealed class SaveAttempt(
         }
         else if (!IsPublished)
         {
-            using var switchOver = new SwitchOver(_image, guest, plan with { Live = Live }, stops, time) { Budget = budget, IsHeld = isHeld };
+            using var switchOver = new SwitchOver(_image, guest, plan with { Live = Live }, time) { Budget = budget, IsHeld = isHeld };
             _switchOver = switchOver;
             try
             {
@@ -288,22 +288,9 @@ public sealed class SaveAttempt(
 
     /// <summary>Writes EOS and tail after every bitmap is durable, checks the image and publishes it.</summary>
     /// <exception cref="ImageException">The storage failed; the image is not published.</exception>
-    public Task PublishAsync() => IsPublished ? Task.CompletedTask : StorageThread.RunAsync(() =>
-    {
-        var guest = Opened(_guest);
-        try
-        {
-            _image.Publish(Opened(_devices), () => stops.MarkPublishing(plan.Migration), CancellationToken.None);
-        }
-        finally
-        {
-            if (IsPublished)
-            {
-                guest.EndDowntime();
-                stops.MarkPublished(plan.Migration);
-            }
-        }
-    });
+    public Task PublishAsync() => IsPublished
+        ? Task.CompletedTask
+        : StorageThread.RunAsync(() => Opened(_guest).Publish(_image, Opened(_devices), published: null, CancellationToken.None));
 
     /// <summary>Does with the guest of the published image what was asked; also in a process that did not publish it.</summary>
     /// <exception cref="GuestException">The guest did not do what was asked.</exception>

@@ -11,15 +11,11 @@ namespace DistMigrate.Transfer;
 /// <param name="engines">Its RAMBlocks, with staged memory.</param>
 internal sealed class SnapshotFeed(ImageSession session, IReadOnlyList<BlockEngine> engines) : IRamStreamSink
 {
-    /// <summary>Pages between two looks at what waits to be written.</summary>
-    private const int Pace = 256;
-
-    private const long MostBacklog = (long)(SnapshotStage.Capacity - Pace) * MappedRam.Page.Size;
+    private const long MostBacklog = (long)(SnapshotStage.Capacity - FedBlocks.Pace) * MappedRam.Page.Size;
 
     private readonly FedBlocks _fed = new(session, engines);
     private (BlockEngine Engine, StagedMemory Memory)[] _blocks = [];
     private long[] _left = [];
-    private int _pages;
 
     /// <inheritdoc/>
     public void Begin(IReadOnlyList<RamBlockSpec> blocks)
@@ -38,9 +34,8 @@ internal sealed class SnapshotFeed(ImageSession session, IReadOnlyList<BlockEngi
         memory.Put(page, content);
         if (!engine.Announce(page, content))
             memory.Drop(page);
-        if (++_pages % Pace != 0)
+        if (!_fed.Count())
             return;
-        session.Wake();
         while (_fed.Backlog > MostBacklog)
             _fed.ReleaseAndWait();
     }

@@ -10,9 +10,8 @@ namespace DistMigrate.Transfer;
 /// <param name="image">The image.</param>
 /// <param name="guest">The guest.</param>
 /// <param name="plan">What is saved and how.</param>
-/// <param name="stops">This host's stop records.</param>
 /// <param name="time">The clock.</param>
-internal sealed class SnapshotSave(ImageAttempt image, SourceGuest guest, SavePlan plan, StopRecords stops, TimeProvider time)
+internal sealed class SnapshotSave(ImageAttempt image, SourceGuest guest, SavePlan plan, TimeProvider time)
 {
     private readonly DowntimeParts _parts = new(time);
 
@@ -43,20 +42,10 @@ internal sealed class SnapshotSave(ImageAttempt image, SourceGuest guest, SavePl
         foreach (var engine in image.Engines)
             engine.EndFeed();
         await new FinalEpoch(session, image.Engines, plan.Options.MaxDowntime, time).CloseAsync(cancellationToken);
-        await StorageThread.RunAsync(() => Publish(devices, cancellationToken)).WaitAsync(cancellationToken);
-    }
-
-    private void Publish(DeviceSections devices, CancellationToken cancellationToken)
-    {
-        image.HandOverAll(cancellationToken);
-        try
+        await StorageThread.RunAsync(() =>
         {
-            image.Publish(devices, () => stops.MarkPublishing(plan.Migration), cancellationToken);
-        }
-        finally
-        {
-            if (image.IsPublished)
-                stops.MarkPublished(plan.Migration);
-        }
+            image.HandOverAll(cancellationToken);
+            guest.Publish(image, devices, published: null, cancellationToken);
+        }).WaitAsync(cancellationToken);
     }
 }

@@ -145,23 +145,16 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
     public async Task<DeviceSections> StreamAsync(
         IRamStreamSink sink, StreamLimits limits, FileIdentity image, Action stopped, CancellationToken cancellationToken)
     {
-        var before = await _qemu.QueryRunStateAsync(cancellationToken);
-        var settings = await _qemu.ReadMigrationSettingsAsync(limits, cancellationToken);
-        BeginStop(before.Running, image.Device, image.Inode, settings);
-        _stoppedAt = 0;
-        try
+        var devices = await ReceiveAsync(image, await _qemu.ReadMigrationSettingsAsync(limits, cancellationToken), StreamAsync, cancellationToken);
+        await EnsureSameBlocksAsync(cancellationToken);
+        return devices;
+
+        async Task<DeviceSections> StreamAsync()
         {
-            var devices = await _qemu.StreamAsync(sink, limits, Stopped, cancellationToken);
+            var sections = await _qemu.StreamAsync(sink, limits, Stopped, cancellationToken);
             if (_stoppedAt == 0)
                 Stopped();
-            State = (await _qemu.QueryRunStateAsync(cancellationToken)).Status;
-            await EnsureSameBlocksAsync(cancellationToken);
-            return devices;
-        }
-        catch when (_stoppedAt == 0)
-        {
-            _stops.Forget(_plan.Migration);
-            throw;
+            return sections;
         }
 
         void Stopped()
@@ -182,20 +175,11 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
     public async Task<DeviceSections> SnapshotAsync(
         IRamStreamSink sink, FileIdentity image, Action stopped, Action continued, CancellationToken cancellationToken)
     {
-        var before = await _qemu.QueryRunStateAsync(cancellationToken);
-        BeginStop(before.Running, image.Device, image.Inode, await _qemu.ReadSnapshotSettingsAsync(cancellationToken));
-        _stoppedAt = 0;
+        var settings = await _qemu.ReadSnapshotSettingsAsync(cancellationToken);
         _isSnapshotUnderWay = true;
         try
         {
-            var devices = await _qemu.SnapshotAsync(sink, Stopped, Continued, cancellationToken);
-            State = (await _qemu.QueryRunStateAsync(cancellationToken)).Status;
-            return devices;
-        }
-        catch when (_stoppedAt == 0)
-        {
-            _stops.Forget(_plan.Migration);
-            throw;
+            return await ReceiveAsync(image, settings, () => _qemu.SnapshotAsync(sink, Stopped, Continued, cancellationToken), cancellationToken);
         }
         finally
         {
@@ -277,8 +261,30 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
         return remark;
     }
 
-    /// <summary>The image is published: the time for which we are answerable ends.</summary>
-    public void EndDowntime() => _downtime ??= _time.GetElapsedTime(_stoppedAt);
+    /// <summary>Publishes its image, with intent and outcome on record. Once it is published, whatever follows, the time for which we are
+    /// answerable ends.</summary>
+    /// <param name="image">The image, of which every block has handed its shadow bitmap over.</param>
+    /// <param name="devices">Its device state.</param>
+    /// <param name="published">Called once the image has its name.</param>
+    /// <param name="calledOff">Ends it, up to that moment.</param>
+    /// <exception cref="ImageException">The storage failed.</exception>
+    /// <exception cref="OperationCanceledException">It was interrupted, ended or called off.</exception>
+    public void Publish(ImageAttempt image, DeviceSections devices, Action? published, CancellationToken calledOff)
+    {
+        try
+        {
+            image.Publish(devices, () => _stops.MarkPublishing(_plan.Migration), calledOff);
+        }
+        finally
+        {
+            if (image.IsPublished)
+            {
+                published?.Invoke();
+                _downtime ??= _time.GetElapsedTime(_stoppedAt);
+                _stops.MarkPublished(_plan.Migration);
+            }
+        }
+    }
 
     /// <summary>Does with it, now that its image is published, what the operator asked.</summary>
     /// <param name="imageId">The image's id.</param>
@@ -341,6 +347,25 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
     {
         await _qemu.DisposeAsync();
         _lock.Dispose();
+    }
+
+    /// <summary>Receives what QEMU sends of it while its run state and our intent are on record; no longer where it was not stopped.</summary>
+    private async Task<DeviceSections> ReceiveAsync(
+        FileIdentity image, MigrationSettingsSnapshot settings, Func<Task<DeviceSections>> receive, CancellationToken cancellationToken)
+    {
+        BeginStop((await _qemu.QueryRunStateAsync(cancellationToken)).Running, image.Device, image.Inode, settings);
+        _stoppedAt = 0;
+        try
+        {
+            var devices = await receive();
+            State = (await _qemu.QueryRunStateAsync(cancellationToken)).Status;
+            return devices;
+        }
+        catch when (_stoppedAt == 0)
+        {
+            _stops.Forget(_plan.Migration);
+            throw;
+        }
     }
 
     private long UsedBytes(RamBlock block)

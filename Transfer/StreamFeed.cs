@@ -14,9 +14,6 @@ namespace DistMigrate.Transfer;
 /// <param name="time">The clock.</param>
 internal sealed class StreamFeed(ImageSession session, IReadOnlyList<BlockEngine> engines, long bandwidth, TimeProvider time) : IRamStreamSink
 {
-    /// <summary>Pages between two looks at what waits to be written.</summary>
-    private const int Pace = 256;
-
     /// <summary>What may wait in any case, so that the writers never wait for the stream; less where their speed is limited.</summary>
     private const long LeastBacklog = 8L << 20;
 
@@ -33,7 +30,6 @@ internal sealed class StreamFeed(ImageSession session, IReadOnlyList<BlockEngine
     private readonly FedBlocks _fed = new(session, engines);
     private readonly Lock _measuring = new();
     private BlockEngine[] _blocks = [];
-    private int _pages;
     private long _limit = LeastOfAll;
     private long _sampledAt;
     private long _sampledBytes;
@@ -66,10 +62,8 @@ internal sealed class StreamFeed(ImageSession session, IReadOnlyList<BlockEngine
     public void Page(int block, long page, ReadOnlySpan<byte> content)
     {
         _blocks[block].Announce(page, content);
-        if (Interlocked.Increment(ref _pages) % Pace != 0)
-            return;
-        session.Wake();
-        HoldBack();
+        if (_fed.Count())
+            HoldBack();
     }
 
     /// <inheritdoc/>

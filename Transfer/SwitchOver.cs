@@ -11,13 +11,9 @@ namespace DistMigrate.Transfer;
 /// <param name="image">The image.</param>
 /// <param name="guest">The guest.</param>
 /// <param name="plan">What is saved and how.</param>
-/// <param name="stops">This host's stop records.</param>
 /// <param name="time">The clock.</param>
-internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan plan, StopRecords stops, TimeProvider time) : IDisposable
+internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan plan, TimeProvider time) : IDisposable
 {
-    /// <summary>Measured on two cores: 37 to 70 ms for a GiB.</summary>
-    private const double ComparedPerSecond = 16e9;
-
     private readonly CancellationTokenSource _watchdog = new(Timeout.InfiniteTimeSpan, time);
     private readonly Lock _gate = new();
     private readonly DowntimeParts _parts = new(time);
@@ -126,7 +122,7 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
     private bool MustCompare => plan.Live == LiveMode.Stream && guest.DirtyLog != DirtyLog.Complete;
 
     /// <summary>How long comparing the guest's memory takes about, since what is left of the budget is for the rest.</summary>
-    private TimeSpan Comparison => MustCompare ? TimeSpan.FromSeconds(guest.Layout.Blocks.Sum(block => block.UsedLength) / ComparedPerSecond) : TimeSpan.Zero;
+    private TimeSpan Comparison => MustCompare ? TimeSpan.FromSeconds(guest.Layout.Blocks.Sum(block => block.UsedLength) / PageComparison.BytesPerSecond) : TimeSpan.Zero;
 
     private TimeSpan Allowed => Budget == Timeout.InfiniteTimeSpan ? StreamLimits.Longest : Budget - Comparison > Budget / 4 ? Budget - Comparison : Budget / 4;
 
@@ -199,19 +195,7 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
     private void Publish(DeviceSections devices, CancellationToken called)
     {
         image.HandOverAll(called);
-        try
-        {
-            image.Publish(devices, () => stops.MarkPublishing(plan.Migration), called);
-        }
-        finally
-        {
-            if (image.IsPublished)
-            {
-                _parts.End("publish");
-                guest.EndDowntime();
-                stops.MarkPublished(plan.Migration);
-            }
-        }
+        guest.Publish(image, devices, () => _parts.End("publish"), called);
     }
 
     /// <summary>The guest first: the storage may be what takes so long.</summary>

@@ -82,14 +82,7 @@ internal sealed class Product : IAsyncDisposable
     public Task VerifyAsync(string image, CancellationToken cancellationToken) => RunAsync(["verify", image], cancellationToken);
 
     /// <summary>Ends the QEMU of a guest that the silo launched.</summary>
-    public async Task EndLaunchedAsync(string guest)
-    {
-        using var record = JsonDocument.Parse(await File.ReadAllBytesAsync(Path.Combine(_state, "guests", guest, "launch.json")));
-        using var process = Process.GetProcessById(record.RootElement.GetProperty("pid").GetInt32());
-        process.Kill();
-        while (Directory.Exists($"/proc/{process.Id}") && !(await File.ReadAllTextAsync($"/proc/{process.Id}/stat")).Contains(") Z ", StringComparison.Ordinal))
-            await Task.Delay(1);
-    }
+    public Task EndLaunchedAsync(string guest) => new LaunchedGuest(Path.Combine(_state, "guests", guest), new SelfCheckBoot()).KillAsync();
 
     /// <summary>A value of /proc/PID/status of the silo, in bytes.</summary>
     public long Memory(string field)

@@ -52,8 +52,8 @@ internal static class ReceiverBench
     private static async Task<TimeSpan> TimeAsync(byte[] bytes, Action<Stream> receive)
     {
         var (ours, theirs) = Libc.SocketPair();
-        using var reader = Open(ours);
-        using var writer = Open(theirs);
+        using var reader = OutgoingMigration.Open(ours);
+        using var writer = OutgoingMigration.Open(theirs);
         var sending = Task.Factory.StartNew(
             () =>
             {
@@ -68,13 +68,6 @@ internal static class ReceiverBench
         var took = TimeProvider.System.GetElapsedTime(began);
         await sending;
         return took;
-    }
-
-    private static Socket Open(Descriptor descriptor)
-    {
-        var socket = new Socket(new SafeSocketHandle(descriptor.Number, ownsHandle: true));
-        descriptor.SetHandleAsInvalid();
-        return socket;
     }
 
     /// <summary>What QEMU sends of a guest with one RAMBlock, every page of which is in use.</summary>

@@ -23,6 +23,9 @@ internal sealed record Invocation(Surroundings Surroundings, Terminal Terminal, 
     public Task<SiloConnection> ConnectAsync(ClientSettings settings) => SiloConnection.OpenAsync(
         settings, Surroundings, new Dictionary<string, string>(), Terminal.Say, Cancellation);
 
+    /// <summary>A path from the root on; null for none.</summary>
+    public string? Absolute(string? path) => path is null ? null : Surroundings.Absolute(path);
+
     public T Get<T>(Option<T> option) => Parsed.GetValue(option)!;
 
     public T Get<T>(Argument<T> argument) => Parsed.GetValue(argument)!;

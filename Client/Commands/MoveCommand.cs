@@ -1,5 +1,4 @@
 using System.CommandLine;
-using DistMigrate.Client.Values;
 using DistMigrate.Contracts;
 
 namespace DistMigrate.Client.Commands;
@@ -49,17 +48,14 @@ internal static class MoveCommand
             var request = new MigrationRequest(
                 MigrationKind.Move,
                 invocation.Get(guest),
-                Absolute(invocation, invocation.Get(qmp)),
-                Absolute(invocation, invocation.Get(image)) ?? "",
+                invocation.Absolute(invocation.Get(qmp)),
+                invocation.Absolute(invocation.Get(image)) ?? "",
                 writing.Read(invocation),
                 new RestoreOptions(invocation.Get(channels)),
-                new MoveOptions(invocation.Get(to), Absolute(invocation, invocation.Get(targetQmp)), invocation.Get(keep), invocation.Get(fullLoad)));
+                new MoveOptions(invocation.Get(to), invocation.Absolute(invocation.Get(targetQmp)), invocation.Get(keep), invocation.Get(fullLoad)));
             var settings = invocation.LoadSettings();
             await using var connection = await invocation.ConnectAsync(settings);
-            CheckTarget(request.Move!.Target, await connection.CallAsync(grains => grains.GetGrain<IClusterGrain>(0).GetHosts(), invocation.Cancellation));
-            var source = invocation.Get(from) ?? (request.QmpPath is null
-                ? FindHost(request.Guest, await HostsCommand.AskAllAsync(connection, invocation.Cancellation))
-                : CommonOptions.ChooseHost(null, connection, settings));
+            var source = await new SourceHost(invocation, connection, settings).FindAsync(request, invocation.Get(from));
             return await new MigrationRun(invocation, connection).StartAsync(source, request, invocation.Get(detach), invocation.Get(timeout));
         });
         return command;
@@ -69,36 +65,4 @@ internal static class MoveCommand
     {
         Description = "Agree that the guest stands still for the load of the whole image, where the target's QEMU cannot be filled before",
     };
-
-    private static string? Absolute(Invocation invocation, string? path) => path is null ? null : invocation.Surroundings.Absolute(path);
-
-    /// <summary>A move whose target is away waits for it for a while; one that is known to be away need not begin.</summary>
-    /// <exception cref="CommandException">It is not in the cluster, or down.</exception>
-    internal static void CheckTarget(string target, IReadOnlyList<HostPresence> hosts)
-    {
-        var known = hosts.FirstOrDefault(host => host.Host == target);
-        if (known is { IsUp: true })
-            return;
-        throw new CommandException(
-            ExitCode.Unreachable,
-            $"host {Printable.Of(target)} is {(known is null ? "not in the cluster" : "down")}; up are {NamesOf(hosts.Where(host => host.IsUp))}.", "'distmigrate hosts' shows them");
-    }
-
-    /// <summary>The host that knows the guest.</summary>
-    /// <exception cref="CommandException">None does, or more than one.</exception>
-    internal static string FindHost(string guest, (HostPresence Presence, HostStatus? Status)[] hosts)
-    {
-        var found = hosts.Where(host => host.Status?.Guests.Contains(guest) == true).Select(host => host.Presence).ToList();
-        if (found.Count == 1)
-            return found[0].Host;
-        if (found.Count > 1)
-            throw CommandException.Usage($"several hosts know a guest {guest}: {NamesOf(found)}.", "name the one that it runs on by --from");
-        var down = hosts.Where(host => host.Status is null).Select(host => host.Presence).ToList();
-        throw new CommandException(
-            ExitCode.NotFound,
-            $"no host that is up knows a guest {guest}{(down.Count > 0 ? $", and down are {NamesOf(down)}" : "")}.",
-            "'distmigrate hosts' shows the guests of each; for one that is not listed, name its host by --from and its monitor socket there by --qmp");
-    }
-
-    private static string NamesOf(IEnumerable<HostPresence> hosts) => string.Join(", ", hosts.Select(host => host.Host));
 }

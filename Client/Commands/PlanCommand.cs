@@ -21,8 +21,7 @@ internal static class PlanCommand
             Description = "Monitor socket of a QEMU that waits on the target with -incoming defer [default: the target launches one, and ends it again]",
             HelpName = "PATH",
         };
-        var then = new Option<string?>("--then") { Description = "What would become of a guest that is saved [default: pause; with --mode snapshot: run]" };
-        then.AcceptOnlyFromAmong("pause", "run", "quit");
+        var then = WriteOptions.Then("What would become of a guest that is saved");
         var fullLoad = MoveCommand.FullLoad();
         var writing = new WriteOptions();
         var timeout = CommonOptions.Timeout();
@@ -37,26 +36,19 @@ internal static class PlanCommand
             var target = invocation.Get(to);
             if (target is null && invocation.Get(image) is null)
                 throw CommandException.Usage("neither an image nor a target is named.", "name the image that the guest would be saved into, or by --to the host that it would go to");
-            AfterSave? after = invocation.Get(then) is { } word ? Enum.Parse<AfterSave>(word, ignoreCase: true) : null;
             var request = new MigrationRequest(
                 MigrationKind.Plan,
                 invocation.Get(guest),
-                Absolute(invocation, invocation.Get(qmp)),
-                Absolute(invocation, invocation.Get(image)) ?? "",
-                writing.Read(invocation, after),
+                invocation.Absolute(invocation.Get(qmp)),
+                invocation.Absolute(invocation.Get(image)) ?? "",
+                writing.Read(invocation, then),
                 target is null ? null : new RestoreOptions(),
-                target is null ? null : new MoveOptions(target, Absolute(invocation, invocation.Get(targetQmp)), AcceptsFullLoad: invocation.Get(fullLoad)));
+                target is null ? null : new MoveOptions(target, invocation.Absolute(invocation.Get(targetQmp)), AcceptsFullLoad: invocation.Get(fullLoad)));
             var settings = invocation.LoadSettings();
             await using var connection = await invocation.ConnectAsync(settings);
-            if (target is not null)
-                MoveCommand.CheckTarget(target, await connection.CallAsync(grains => grains.GetGrain<IClusterGrain>(0).GetHosts(), invocation.Cancellation));
-            var source = invocation.Get(host) ?? (target is not null && request.QmpPath is null
-                ? MoveCommand.FindHost(request.Guest, await HostsCommand.AskAllAsync(connection, invocation.Cancellation))
-                : CommonOptions.ChooseHost(null, connection, settings));
+            var source = await new SourceHost(invocation, connection, settings).FindAsync(request, invocation.Get(host));
             return await new MigrationRun(invocation, connection).StartAsync(source, request, detach: false, invocation.Get(timeout));
         });
         return command;
     }
-
-    private static string? Absolute(Invocation invocation, string? path) => path is null ? null : invocation.Surroundings.Absolute(path);
 }

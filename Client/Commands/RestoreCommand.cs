@@ -70,7 +70,7 @@ internal static class RestoreCommand
             var request = new MigrationRequest(
                 MigrationKind.Restore,
                 invocation.Get(guest) ?? GuestName.OfImage(imagePath),
-                invocation.Get(qmp) is { } path ? invocation.Surroundings.Absolute(path) : null,
+                invocation.Absolute(invocation.Get(qmp)),
                 imagePath,
                 Save: null,
                 options);

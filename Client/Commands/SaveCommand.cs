@@ -17,11 +17,7 @@ internal static class SaveCommand
             HelpName = "PATH",
         };
         var host = CommonOptions.Host();
-        var then = new Option<string?>("--then")
-        {
-            Description = "What becomes of the guest once the image is published; after 'run' its disks move on while the image does not [default: pause; with --mode snapshot: run]",
-        };
-        then.AcceptOnlyFromAmong("pause", "run", "quit");
+        var then = WriteOptions.Then("What becomes of the guest once the image is published; after 'run' its disks move on while the image does not");
         var writing = new WriteOptions();
         var force = new Option<bool>("--force") { Description = "Replace a published image of that name" };
         var wait = CommonOptions.Wait();
@@ -36,12 +32,11 @@ internal static class SaveCommand
         runner.Attach(command, async invocation =>
         {
             CommonOptions.CheckWaiting(invocation, wait, detach, timeout);
-            AfterSave? after = invocation.Get(then) is { } word ? Enum.Parse<AfterSave>(word, ignoreCase: true) : null;
-            var options = writing.Read(invocation, after, invocation.Get(force));
+            var options = writing.Read(invocation, then, invocation.Get(force));
             var request = new MigrationRequest(
                 MigrationKind.Save,
                 invocation.Get(guest),
-                invocation.Get(qmp) is { } path ? invocation.Surroundings.Absolute(path) : null,
+                invocation.Absolute(invocation.Get(qmp)),
                 invocation.Surroundings.Absolute(invocation.Get(image)),
                 options,
                 Restore: null);

@@ -63,8 +63,17 @@ internal sealed class WriteOptions
         command.Add(_mostIterations);
     }
 
-    public SaveOptions Read(Invocation invocation, AfterSave? after = null, bool overwrite = false)
+    /// <summary>What becomes of a guest that is saved.</summary>
+    public static Option<string?> Then(string description)
     {
+        var then = new Option<string?>("--then") { Description = $"{description} [default: pause; with --mode snapshot: run]" };
+        then.AcceptOnlyFromAmong("pause", "run", "quit");
+        return then;
+    }
+
+    public SaveOptions Read(Invocation invocation, Option<string?>? then = null, bool overwrite = false)
+    {
+        AfterSave? after = then is not null && invocation.Get(then) is { } word ? Enum.Parse<AfterSave>(word, ignoreCase: true) : null;
         var mode = Enum.Parse<SaveMode>(invocation.Get(_mode), ignoreCase: true);
         return new SaveOptions(
             after ?? (mode == SaveMode.Snapshot ? AfterSave.Run : AfterSave.Pause),

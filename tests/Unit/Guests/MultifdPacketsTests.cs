@@ -60,7 +60,7 @@ public sealed class MultifdPacketsTests
                 List<(int Block, long Page, int Value)> pages = [];
                 try
                 {
-                    pages = Read(Mutate(whole, at, value, kind, count));
+                    pages = Read(Garbage.In(whole, at, value, kind, count));
                 }
                 catch (GuestException e)
                 {
@@ -144,28 +144,6 @@ public sealed class MultifdPacketsTests
         return [.. header, .. normal.SelectMany(page => Enumerable.Repeat((byte)ValueOf(page), Page.Size))];
 
         void U32(int at, uint value) => BinaryPrimitives.WriteUInt32BigEndian(header.AsSpan(at), value);
-    }
-
-    private static byte[] Mutate(byte[] whole, int at, byte value, int kind, int count)
-    {
-        var bytes = whole.ToList();
-        switch (kind)
-        {
-            case 0:
-                bytes[at] = value;
-                break;
-            case 1:
-                bytes.RemoveRange(at, Math.Min(count, bytes.Count - at));
-                break;
-            case 2:
-                bytes.InsertRange(at, Enumerable.Repeat(value, count));
-                break;
-            default:
-                bytes.RemoveRange(at, bytes.Count - at);
-                break;
-        }
-
-        return [.. bytes];
     }
 
     private sealed class PageRecorder : IRamStreamSink

@@ -34,7 +34,7 @@ public sealed class PrecopyPagesTests
         Gen.Select(Gen.Int[0, whole.Length - 1], Gen.Byte, Gen.Int[0, 3], Gen.Int[1, 64]).Sample(
             (at, value, kind, count) =>
             {
-                var bytes = Mutate(whole, at, value, kind, count);
+                var bytes = Garbage.In(whole, at, value, kind, count);
                 var sink = new Recorder();
                 try
                 {
@@ -54,28 +54,6 @@ public sealed class PrecopyPagesTests
                 Assert.InRange(sink.Records.Count, 0, bytes.Length);
             },
             iter: mutations);
-    }
-
-    private static byte[] Mutate(byte[] whole, int at, byte value, int kind, int count)
-    {
-        var bytes = whole.ToList();
-        switch (kind)
-        {
-            case 0:
-                bytes[at] = value;
-                break;
-            case 1:
-                bytes.RemoveRange(at, Math.Min(count, bytes.Count - at));
-                break;
-            case 2:
-                bytes.InsertRange(at, Enumerable.Repeat(value, count));
-                break;
-            default:
-                bytes.RemoveRange(at, bytes.Count - at);
-                break;
-        }
-
-        return [.. bytes];
     }
 
     private static int ValueOf((int Block, int Page, bool) record) => (record.Block * Pages) + record.Page + 1;
