@@ -18,7 +18,6 @@ internal sealed partial class HostedSave(MigrationSpec spec, SaveAttempt attempt
     private int _suspended;
     private volatile bool _isForsaken;
     private ConvergenceStatus? _live;
-    private TimeSpan? _budget;
 
     public MigrationSpec Spec { get; } = spec;
 
@@ -47,7 +46,6 @@ internal sealed partial class HostedSave(MigrationSpec spec, SaveAttempt attempt
     /// <summary>Ends a live save, once for each attempt number, and tells meanwhile how it goes on.</summary>
     public async Task<HostReply> SwitchOverAsync(HostCommand command, Func<Func<CancellationToken, Task>, CancellationToken, Task> obey)
     {
-        _budget = command.Budget;
         var budget = command.Budget ?? Timeout.InfiniteTimeSpan;
         var reply = await RunAsync(
             $"switch over {command.Attempt}", cancellation => obey(token => Attempt.SwitchOverAsync(budget, command.Holds, token), cancellation), command.Slice);
@@ -59,16 +57,13 @@ internal sealed partial class HostedSave(MigrationSpec spec, SaveAttempt attempt
         return reply with { Live = _live };
     }
 
-    /// <summary>Changes the budget of the switch-over under way, and whether it is held back.</summary>
+    /// <summary>Tells the switch-over under way its budget, and whether it is held back. To be repeated: before it is under way nobody hears it.</summary>
     public async Task SetBudgetAsync(TimeSpan? budget, bool holds)
     {
         Attempt.Hold(holds);
-        if (_budget == budget)
-            return;
         try
         {
             await Attempt.SetBudgetAsync(budget ?? Timeout.InfiniteTimeSpan);
-            _budget = budget;
         }
         catch (GuestException e)
         {

@@ -135,7 +135,7 @@ internal sealed class LiveStream(QmpClient qmp, int pid, TimeProvider time)
     public async Task<StreamProgress?> QueryAsync(CancellationToken cancellationToken)
     {
         var reply = await qmp.ExecuteAsync("query-migrate", null, null, cancellationToken);
-        if (!reply.TryGetProperty("ram", out var ram))
+        if (MigrationProgress.Of(reply).IsOver || !reply.TryGetProperty("ram", out var ram))
             return null;
         return new StreamProgress(
             (int)ram.RequiredNumber("dirty-sync-count"), ram.RequiredNumber("remaining"),

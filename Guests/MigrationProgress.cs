@@ -1,3 +1,5 @@
+using System.Text.Json;
+
 namespace DistMigrate.Guests;
 
 /// <summary>What <c>query-migrate</c> says.</summary>
@@ -18,10 +20,12 @@ internal sealed record MigrationProgress(string Status, string? Error, IReadOnly
     /// <exception cref="GuestException">QEMU did not answer.</exception>
     public static async Task<MigrationProgress> QueryAsync(QmpClient qmp, TimeSpan? timeout, CancellationToken cancellationToken)
     {
-        var reply = await qmp.ExecuteAsync("query-migrate", null, timeout, cancellationToken);
-        return new MigrationProgress(
-            reply.Text("status") ?? "none", reply.Text("error-desc"), [.. reply.Items("blocked-reasons").Select(r => r.ToString())]);
+        return Of(await qmp.ExecuteAsync("query-migrate", null, timeout, cancellationToken));
     }
+
+    /// <summary>What a reply to <c>query-migrate</c> says.</summary>
+    public static MigrationProgress Of(JsonElement reply) => new(
+        reply.Text("status") ?? "none", reply.Text("error-desc"), [.. reply.Items("blocked-reasons").Select(r => r.ToString())]);
 
     /// <summary>Waits until the migration that was started after <paramref name="events"/> were subscribed to is over.</summary>
     /// <exception cref="GuestException">QEMU is gone, or did not answer.</exception>

@@ -18,6 +18,7 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
     private readonly Lock _gate = new();
     private readonly DowntimeParts _parts = new(time);
     private StreamFeed? _feed;
+    private StreamLimits? _told;
     private long _stoppedAt;
     private bool _isOver;
     private long _sampledAt;
@@ -61,7 +62,7 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
         }
     }
 
-    /// <summary>Changes the budget, also of the stream under way.</summary>
+    /// <summary>Changes the budget, also of the stream under way. A stream that only begins may miss it: to be repeated.</summary>
     /// <exception cref="GuestException">QEMU did not take it.</exception>
     public async Task SetBudgetAsync(TimeSpan budget)
     {
@@ -77,11 +78,14 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
             }
         }
 
-        if (_feed is { } feed)
-        {
-            feed.Budget = Allowed;
-            await guest.SetStreamLimitsAsync(Limits, CancellationToken.None);
-        }
+        if (_feed is not { } feed)
+            return;
+        feed.Budget = Allowed;
+        var limits = Limits;
+        if (limits == _told || await guest.QueryStreamAsync(CancellationToken.None) is null)
+            return;
+        await guest.SetStreamLimitsAsync(limits, CancellationToken.None);
+        _told = limits;
     }
 
     /// <summary>Holds the guest's stop back, or no longer.</summary>
@@ -166,7 +170,8 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
         foreach (var engine in image.Engines)
             engine.BeginFeed();
         _feed = new StreamFeed(Session, image.Engines, image.Bandwidth, time) { Budget = Allowed, IsHeld = IsHeld };
-        var devices = await guest.StreamAsync(_feed, Limits, Session.Image.Identity, Stopped, cancellationToken);
+        _told = Limits;
+        var devices = await guest.StreamAsync(_feed, _told, Session.Image.Identity, Stopped, cancellationToken);
         _parts.End("stream");
         foreach (var engine in image.Engines)
             engine.EndFeed();

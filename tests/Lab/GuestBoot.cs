@@ -21,7 +21,7 @@ public abstract record GuestBoot
     /// <summary>Writes the boot files into <paramref name="folder"/>, unless another guest has them there, and returns the QEMU arguments that boot them.</summary>
     internal abstract Task<IReadOnlyList<string>> PrepareAsync(string folder, CancellationToken cancellationToken);
 
-    /// <summary>The first complete or trailing line that starts with one of the words.</summary>
+    /// <summary>The first line that starts with one of the words, once the guest has printed it to its end.</summary>
     private protected static string? FirstLineWith(string serial, params ReadOnlySpan<string> words)
     {
         var first = -1;
@@ -40,6 +40,6 @@ public abstract record GuestBoot
         }
 
         var end = serial.IndexOfAny(['\r', '\n'], first);
-        return end < 0 ? serial[first..] : serial[first..end];
+        return end < 0 ? null : serial[first..end];
     }
 }
