@@ -39,9 +39,6 @@ public sealed record GuestRecipe
     /// <summary>Starts with <c>-S</c>.</summary>
     public bool StartPaused { get; init; }
 
-    /// <summary>Runs with the least priority: many guests that compute all the time leave a small machine to what is tested.</summary>
-    public bool IsPolite { get; init; }
-
     /// <summary>Further QEMU arguments, appended at the end.</summary>
     public IReadOnlyList<string> ExtraArguments { get; init; } = [];
 

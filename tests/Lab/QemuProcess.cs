@@ -33,8 +33,7 @@ public sealed class QemuProcess : IAsyncDisposable
         _folder = folder;
         _process = new Process
         {
-            StartInfo = new ProcessStartInfo(
-                recipe.IsPolite ? "nice" : LabPrograms.Qemu, recipe.IsPolite ? ["-n", "19", LabPrograms.Qemu, .. arguments] : arguments)
+            StartInfo = new ProcessStartInfo(LabPrograms.Qemu, arguments)
             {
                 RedirectStandardError = true,
                 RedirectStandardInput = true,

@@ -1,0 +1,122 @@
+using System.Globalization;
+using System.Text.Json;
+using DistMigrate.Tests.Lab;
+using Xunit.Abstractions;
+
+namespace DistMigrate.Tests.Cluster;
+
+/// <summary>More moves than places: everybody waits for his turn and gets it.</summary>
+public sealed class TwelveGuestsTests(ITestOutputHelper output)
+{
+    private const int Guests = 12;
+    private const int Limit = 2;
+
+    /// <summary>They walk most of their memory.</summary>
+    private static readonly SelfCheckBoot Walker = new() { UpperMiB = 48 };
+
+    /// <summary>Four million instructions a second, all the time: twelve of them leave a small machine to the silos.</summary>
+    private static readonly IReadOnlyList<string> Paced = ["-icount", "shift=8,align=on"];
+
+    private static readonly TimeSpan EndLimit = TimeSpan.FromMinutes(10);
+
+    [RequiresQemuFact(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
+    public async Task Twelve_guests_move_among_three_hosts_in_the_order_in_which_they_were_asked_for()
+    {
+        await using var cluster = await ClusterUnderTest.StartAsync(settings: new Dictionary<string, string>
+        {
+            ["DISTMIGRATE_Limits__MaxOutgoing"] = "2",
+            ["DISTMIGRATE_Limits__MaxIncoming"] = "2",
+            ["DISTMIGRATE_Limits__MaxPerStorage"] = "6",
+        });
+        var moves = new List<Move>();
+        try
+        {
+            for (var i = 0; i < Guests; i++)
+            {
+                // All targets of a host are one and the same, so that its moves wait for nobody else's incoming places.
+                var (from, to) = (cluster.Hosts[i % 3], cluster.Hosts[(i + 1) % 3]);
+                var name = string.Create(CultureInfo.InvariantCulture, $"vm{i}");
+                var guest = await from.StartGuestAsync(name, mib: 64, boot: Walker, arguments: Paced);
+                moves.Add(new Move(name, from, to, guest, new OneRunsOnly(guest.Serial, () => to.Launched(name).Serial)));
+            }
+
+            foreach (var move in moves)
+                move.Id = (await cluster.RunAsync("move", move.Name, "--to", move.To.Name, "--from", move.From.Name, "--mode", "stopped", "--bwlimit", "2MiB/s", "--detach")).ExpectOk().Output.Trim();
+            await WaitUntilAllHaveEndedAsync(cluster, moves);
+
+            foreach (var move in moves)
+            {
+                Assert.True(move.Guest.HasExited, $"{move.Name} is still on {move.From.Name}.");
+                await move.To.Launched(move.Name).WaitForStepsAsync();
+                await move.Watcher.ProveAsync();
+            }
+
+            Assert.Empty(Directory.GetFiles(cluster.Images));
+            await StartedInOrderAsync(cluster, moves);
+        }
+        finally
+        {
+            foreach (var move in moves)
+            {
+                await move.Watcher.DisposeAsync();
+                await move.Guest.DisposeAsync();
+            }
+        }
+    }
+
+    /// <summary>Until all have ended, no host lets more in or out than it may, and those who wait keep their order.</summary>
+    private async Task WaitUntilAllHaveEndedAsync(ClusterUnderTest cluster, List<Move> moves)
+    {
+        var longest = 0;
+        await Wait.UntilAsync(
+            async () =>
+            {
+                // A command each time would cost a small machine more than what it asks for.
+                var overview = await cluster.Hosts[0].GetAsync("/api/overview");
+                var hosts = overview.GetProperty("queue").GetProperty("hosts").EnumerateArray().ToList();
+                foreach (var host in hosts)
+                {
+                    var (outgoing, incoming) = (host.GetProperty("outgoing"), host.GetProperty("incoming"));
+                    Assert.InRange(Ids(outgoing, "running").Count, 0, Limit);
+                    Assert.InRange(Ids(incoming, "running").Count, 0, Limit);
+                    var waiting = Ids(outgoing, "queued");
+                    Assert.Equal(moves.Select(move => move.Id).Where(waiting.Contains), waiting);
+                    Assert.Equal(Enumerable.Range(1, waiting.Count), outgoing.GetProperty("queued").EnumerateArray().Select(place => place.GetProperty("position").GetInt32()));
+                    longest = Math.Max(longest, waiting.Count);
+                }
+
+                return hosts.Count == cluster.Hosts.Count && hosts.All(host => Ids(host.GetProperty("outgoing"), "running").Count == 0 && Ids(host.GetProperty("outgoing"), "queued").Count == 0);
+            },
+            "all moves have ended",
+            EndLimit,
+            () => cluster.Log);
+        Assert.True(longest > 0, "Nobody ever waited.");
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"The longest queue had {longest}."));
+    }
+
+    /// <summary>Two that have their host's places at the same time may ask their target in either order; nobody else overtakes anybody.</summary>
+    private async Task StartedInOrderAsync(ClusterUnderTest cluster, List<Move> moves)
+    {
+        foreach (var of in moves.GroupBy(move => move.From))
+        {
+            var started = new List<DateTimeOffset>();
+            foreach (var move in of)
+            {
+                var status = await cluster.StatusAsync(move.Id);
+                Assert.Equal("completed", status.GetProperty("phase").GetString());
+                started.Add(status.GetProperty("started").GetDateTimeOffset());
+                output.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                    $"{move.Name} from {move.From.Name} to {move.To.Name}: started {started[^1]:HH:mm:ss.fff}, downtime {status.GetProperty("downtime").GetDouble():0.00} s"));
+            }
+
+            Assert.All(started.Zip(started.Skip(Limit)), pair => Assert.True(pair.First < pair.Second, $"{of.Key.Name}: {string.Join(", ", started)}"));
+        }
+    }
+
+    private static List<string> Ids(JsonElement places, string what) => [.. places.GetProperty(what).EnumerateArray().Select(place => place.GetProperty("id").GetString()!)];
+
+    private sealed record Move(string Name, ClusterHost From, ClusterHost To, QemuProcess Guest, OneRunsOnly Watcher)
+    {
+        public string Id { get; set; } = "";
+    }
+}
