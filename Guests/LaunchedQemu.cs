@@ -59,7 +59,7 @@ public sealed class LaunchedQemu
     /// Ends it, by QMP <c>quit</c>, SIGTERM or SIGKILL, whichever it heeds, and removes its memory, sockets and record. The log stays.
     /// Returns once its process is surely gone. To be repeated after a failure; one that has ended already is cleaned up.
     /// </summary>
-    /// <exception cref="GuestException">TimedOut: even SIGKILL does not end it.</exception>
+    /// <exception cref="GuestException">TimedOut: even SIGKILL does not end it. Launch: its record is damaged or cannot be read.</exception>
     /// <exception cref="ErrnoException">It is another user's process, or its files cannot be removed.</exception>
     public async Task EndAsync(TimeProvider time, CancellationToken cancellationToken)
     {
@@ -72,6 +72,9 @@ public sealed class LaunchedQemu
             }
         }
 
+        // Ended before, and the folder may have a later launch, whose files bear the same names.
+        if (LaunchRecord.Read(Folder)?.Launched != _record.Launched)
+            return;
         foreach (var path in _record.MemoryFiles.Concat(_record.Sockets))
             File.Delete(path);
         File.Delete(LaunchRecord.PathIn(Folder));

@@ -67,7 +67,7 @@ internal sealed class ClusterHost(
 
     /// <summary>Starts a guest that checks its memory, which the host knows by its name.</summary>
     public async Task<QemuProcess> StartGuestAsync(
-        string name, MemoryKind memory = MemoryKind.SharedFile, int mib = 24, SelfCheckBoot? boot = null, IReadOnlyList<string>? arguments = null)
+        string name, MemoryKind memory = MemoryKind.SharedFile, int mib = 24, SelfCheckBoot? boot = null)
     {
         Directory.CreateDirectory(GuestFolder);
         var guest = await QemuProcess.StartAsync(new GuestRecipe
@@ -75,7 +75,7 @@ internal sealed class ClusterHost(
             Boot = boot ?? new SelfCheckBoot(),
             MiB = mib,
             Memory = memory,
-            ExtraArguments = ["-qmp", $"unix:{Path.Combine(GuestFolder, name + ".qmp")},server=on,wait=off", .. arguments ?? []],
+            ExtraArguments = ["-qmp", $"unix:{Path.Combine(GuestFolder, name + ".qmp")},server=on,wait=off"],
         });
         await guest.WaitUntilReadyAsync();
         return guest;

@@ -35,6 +35,7 @@ internal sealed class ClusterUnderTest : IAsyncDisposable
             ["DISTMIGRATE_Cluster__ConnectionString"] = redis.ConnectionString,
             ["DISTMIGRATE_Cluster__Id"] = Id,
             ["DISTMIGRATE_Storage__Roots__0"] = Images,
+            ["DISTMIGRATE_Launch__MemoryFolder"] = belongings.MakeMemoryFolder(),
 
             // Saves of small guests have several epochs.
             ["DISTMIGRATE_Limits__EpochTime"] = "00:00:01",

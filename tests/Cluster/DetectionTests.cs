@@ -10,7 +10,7 @@ public sealed class DetectionTests(ITestOutputHelper output)
     private static readonly TimeSpan KilledLimit = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan HungLimit = TimeSpan.FromSeconds(30);
 
-    private static int Rounds => Environment.GetEnvironmentVariable("DISTMIGRATE_FULL") == "1" ? 5 : 1;
+    private static int Rounds => LabPrograms.IsFull ? 5 : 1;
 
     [RequiresQemuFact(LabNeeds.Redis)]
     public Task A_killed_silo_is_known_dead_soon() => MeasureAsync("killed", KilledLimit, host => host.KillAsync(), _ => Task.CompletedTask);

@@ -9,7 +9,7 @@ internal sealed class FullGlusterFactAttribute : FactAttribute
 {
     public FullGlusterFactAttribute()
     {
-        if (Environment.GetEnvironmentVariable("DISTMIGRATE_FULL") != "1")
+        if (!LabPrograms.IsFull)
             Skip = "It runs with ./test --full.";
         else if (!LabPrograms.IsContinuousIntegration)
             Skip = LabPrograms.Missing(LabNeeds.Redis | LabNeeds.Namespaces | LabNeeds.SelfCheckGuest) ?? GlusterStorage.Missing;

@@ -9,8 +9,6 @@ public sealed class LiveMoveTests
     private static int Seed { get; } =
         int.TryParse(Environment.GetEnvironmentVariable("SEED"), NumberStyles.None, CultureInfo.InvariantCulture, out var given) ? given : Random.Shared.Next();
 
-    private static bool IsFull => Environment.GetEnvironmentVariable("DISTMIGRATE_FULL") == "1";
-
     [RequiresQemuTheory(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
     [InlineData(MemoryKind.SharedFile)]
     [InlineData(MemoryKind.Memfd)]
@@ -18,10 +16,10 @@ public sealed class LiveMoveTests
     public async Task A_guest_goes_round_the_hosts_live_and_never_complains(MemoryKind memory)
     {
         // Seven moves of each kind of memory in a full run.
-        var moves = IsFull ? 7 : 2;
+        var moves = LabPrograms.IsFull ? 7 : 2;
         var random = new Random(unchecked((Seed * 31) + (int)memory));
         await using var cluster = await ClusterUnderTest.StartAsync();
-        var boot = new SelfCheckBoot { Seed = 9, UpperMiB = 4 + random.Next(28) };
+        var boot = new SelfCheckBoot { AtFullSpeed = true, Seed = 9, UpperMiB = 4 + random.Next(28) };
         await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", memory, 40, boot);
         var at = 0;
         for (var i = 0; i < moves; i++)

@@ -21,8 +21,6 @@ public sealed class MoveFaultTests(ITestOutputHelper output)
     private static int Seed { get; } =
         int.TryParse(Environment.GetEnvironmentVariable("SEED"), NumberStyles.None, CultureInfo.InvariantCulture, out var given) ? given : Random.Shared.Next();
 
-    private static bool IsFull => Environment.GetEnvironmentVariable("DISTMIGRATE_FULL") == "1";
-
     [RequiresQemuFact(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
     public Task Whatever_silo_is_killed_and_whatever_Redis_loses_the_guest_runs_at_one_place()
     {
@@ -52,7 +50,7 @@ public sealed class MoveFaultTests(ITestOutputHelper output)
         var random = new Random(unchecked((Seed * 31) + salt));
         var cases = faults.Select(fault => MoveCase.Of(fault.Fault, fault.Mark, random)).ToArray();
         random.Shuffle(cases);
-        if (!IsFull)
+        if (!LabPrograms.IsFull)
             cases = cases[..few];
 
         var table = new StringBuilder();

@@ -133,7 +133,7 @@ public sealed class MoveTests
     public async Task A_guest_runs_while_it_is_moved_and_stands_still_only_for_what_its_waiting_QEMU_does_not_have_yet(MemoryKind memory, string mode)
     {
         await using var cluster = await ClusterUnderTest.StartAsync();
-        await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", memory, 96, new SelfCheckBoot { Seed = 3, LowerMiB = 1, UpperMiB = 8 });
+        await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", memory, 96, new SelfCheckBoot { AtFullSpeed = true, Seed = 3, LowerMiB = 1, UpperMiB = 8 });
         var id = (await cluster.RunAsync(
             "move", "vm1", "--to", "host-b", "--mode", mode, "--max-downtime", "2s", "--bwlimit", "4MiB/s", "--detach")).ExpectOk().Output.Trim();
         await cluster.WaitUntilCopyingAsync(id);

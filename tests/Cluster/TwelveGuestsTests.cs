@@ -14,9 +14,6 @@ public sealed class TwelveGuestsTests(ITestOutputHelper output)
     /// <summary>They walk most of their memory.</summary>
     private static readonly SelfCheckBoot Walker = new() { UpperMiB = 48 };
 
-    /// <summary>Four million instructions a second, all the time: twelve of them leave a small machine to the silos.</summary>
-    private static readonly IReadOnlyList<string> Paced = ["-icount", "shift=8,align=on"];
-
     private static readonly TimeSpan EndLimit = TimeSpan.FromMinutes(10);
 
     [RequiresQemuFact(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
@@ -36,7 +33,7 @@ public sealed class TwelveGuestsTests(ITestOutputHelper output)
                 // All targets of a host are one and the same, so that its moves wait for nobody else's incoming places.
                 var (from, to) = (cluster.Hosts[i % 3], cluster.Hosts[(i + 1) % 3]);
                 var name = string.Create(CultureInfo.InvariantCulture, $"vm{i}");
-                var guest = await from.StartGuestAsync(name, mib: 64, boot: Walker, arguments: Paced);
+                var guest = await from.StartGuestAsync(name, mib: 64, boot: Walker);
                 moves.Add(new Move(name, from, to, guest, new OneRunsOnly(guest.Serial, () => to.Launched(name).Serial)));
             }
 

@@ -31,7 +31,7 @@ public sealed class LiveMatrixTests(ProductUnderTest product) : IClassFixture<Pr
             MiB = mib,
             NumaNodes = nodes,
             VCpus = nodes == 0 ? 1 : 2,
-            Boot = new SelfCheckBoot { Seed = (uint)random.Next(2) * 77, UpperMiB = random.Next(2) == 0 ? mib - 2 : 12 },
+            Boot = new SelfCheckBoot { AtFullSpeed = true, Seed = (uint)random.Next(2) * 77, UpperMiB = random.Next(2) == 0 ? mib - 2 : 12 },
         };
     }
 

@@ -7,7 +7,7 @@ namespace DistMigrate.Tests.EndToEnd;
 public sealed class LiveSaveTests(ProductUnderTest product) : IClassFixture<ProductUnderTest>
 {
     // It rewrites 48 of its 64 MiB all the time, so that there is always something left to be written.
-    private static readonly GuestRecipe Recipe = new() { MiB = 64, Boot = new SelfCheckBoot { Seed = 7, UpperMiB = 48 } };
+    private static readonly GuestRecipe Recipe = new() { MiB = 64, Boot = new SelfCheckBoot { AtFullSpeed = true, Seed = 7, UpperMiB = 48 } };
 
     [RequiresQemuTheory]
     [InlineData(MemoryKind.SharedFile, "stream")]
@@ -78,7 +78,7 @@ public sealed class LiveSaveTests(ProductUnderTest product) : IClassFixture<Prod
     {
         // Quiet enough for QEMU to stop it at once; nothing is published within a millisecond.
         var image = product.Image("called-off.image");
-        await using var source = await QemuProcess.StartAsync(Recipe with { Boot = new SelfCheckBoot { Seed = 7, UpperMiB = 2 } });
+        await using var source = await QemuProcess.StartAsync(Recipe with { Boot = new SelfCheckBoot { AtFullSpeed = true, Seed = 7, UpperMiB = 2 } });
         await source.WaitUntilReadyAsync();
         var failed = (await product.TrySaveAsync(source, image, "--mode", "stream", "--max-downtime", "1ms", "--policy", "minimal-downtime")).ExpectExit(11);
         Assert.Contains("--max-downtime", failed.ErrorOutput, StringComparison.Ordinal);
@@ -116,7 +116,7 @@ public sealed class LiveSaveTests(ProductUnderTest product) : IClassFixture<Prod
             MiB = 96,
             NumaNodes = 16,
             VCpus = 2,
-            Boot = new SelfCheckBoot { Seed = 77, UpperMiB = 12 },
+            Boot = new SelfCheckBoot { AtFullSpeed = true, Seed = 77, UpperMiB = 12 },
         });
         await source.WaitUntilReadyAsync(TimeSpan.FromSeconds(120));
         for (var i = 0; i < 5; i++)
@@ -154,7 +154,7 @@ public sealed class LiveSaveTests(ProductUnderTest product) : IClassFixture<Prod
             MiB = 40,
             NumaNodes = 16,
             VCpus = 2,
-            Boot = new SelfCheckBoot { Seed = 77, UpperMiB = 38 },
+            Boot = new SelfCheckBoot { AtFullSpeed = true, Seed = 77, UpperMiB = 38 },
         });
         await source.WaitUntilReadyAsync(TimeSpan.FromSeconds(120));
         for (var i = 0; i < 2; i++)
@@ -173,7 +173,7 @@ public sealed class LiveSaveTests(ProductUnderTest product) : IClassFixture<Prod
     public async Task Parallel_streams_bring_the_same(int streams, string? machine)
     {
         // Machines before 8.1 let the channels of multifd meet at other places.
-        var recipe = Recipe with { Machine = machine, Boot = new SelfCheckBoot { Seed = 7, UpperMiB = 62 } };
+        var recipe = Recipe with { Machine = machine, Boot = new SelfCheckBoot { AtFullSpeed = true, Seed = 7, UpperMiB = 62 } };
         await using var source = await QemuProcess.StartAsync(recipe);
         await source.WaitUntilReadyAsync();
         for (var i = 0; i < 3; i++)

@@ -6,7 +6,7 @@ namespace DistMigrate.Tests.EndToEnd;
 /// with pages of two moments would make it complain.</summary>
 public sealed class SnapshotTests(ProductUnderTest product) : IClassFixture<ProductUnderTest>
 {
-    private static readonly GuestRecipe Recipe = new() { MiB = 64, Boot = new SelfCheckBoot { Seed = 7, UpperMiB = 62 } };
+    private static readonly GuestRecipe Recipe = new() { MiB = 64, Boot = new SelfCheckBoot { AtFullSpeed = true, Seed = 7, UpperMiB = 62 } };
 
     [RequiresQemuTheory]
     [InlineData(MemoryKind.SharedFile, 0)]
@@ -46,7 +46,7 @@ public sealed class SnapshotTests(ProductUnderTest product) : IClassFixture<Prod
     public async Task A_snapshot_that_is_paused_frees_the_guest_at_once_and_the_next_one_writes_what_has_changed()
     {
         // Pages that stay as they are need not be written again.
-        var recipe = Recipe with { Boot = new SelfCheckBoot { Seed = 7, UpperMiB = 16 } };
+        var recipe = Recipe with { Boot = new SelfCheckBoot { AtFullSpeed = true, Seed = 7, UpperMiB = 16 } };
         var image = product.Image("paused-snapshot.image");
         await using var source = await QemuProcess.StartAsync(recipe);
         await source.WaitUntilReadyAsync();

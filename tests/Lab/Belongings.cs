@@ -65,6 +65,14 @@ public sealed class Belongings : IDisposable
     /// <summary>A file outside <see cref="Folder"/> that a program of ours leaves behind.</summary>
     public void AddFile(string path) => Write($"{Leftover} {path}");
 
+    /// <summary>A folder in memory, for guests' RAM.</summary>
+    public string MakeMemoryFolder()
+    {
+        var path = Path.Combine("/dev/shm", Path.GetFileName(Folder));
+        Write($"{Leftover} {path}");
+        return Directory.CreateDirectory(path).FullName;
+    }
+
     /// <summary>Makes a network namespace without a way out, and returns its path.</summary>
     public async Task<string> MakeNamespaceAsync(string name)
     {
@@ -124,7 +132,14 @@ public sealed class Belongings : IDisposable
 
         foreach (var path in Of(lines, Leftover))
         {
-            File.Delete(path);
+            if (Directory.Exists(path))
+            {
+                Directory.Delete(path, recursive: true);
+            }
+            else
+            {
+                File.Delete(path);
+            }
         }
 
         // What a lazy unmount leaves behind must not be taken for files of the folder.

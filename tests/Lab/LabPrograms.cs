@@ -29,6 +29,9 @@ public static partial class LabPrograms
     public static bool IsContinuousIntegration =>
         Environment.GetEnvironmentVariable("CI") is { Length: > 0 } value && value is not ("0" or "false");
 
+    /// <summary>True with DISTMIGRATE_FULL=1, which <c>./test --full</c> sets: every case instead of a seeded part.</summary>
+    public static bool IsFull => Environment.GetEnvironmentVariable("DISTMIGRATE_FULL") == "1";
+
     /// <summary>The kernel's modules for a virtio disk, beside it; those that it has built in are not there.</summary>
     public static string LinuxModules => Path.Combine(Path.GetDirectoryName(LinuxKernel)!, "modules");
 

@@ -36,6 +36,7 @@ public sealed class QemuProcess : IAsyncDisposable
             StartInfo = new ProcessStartInfo(LabPrograms.Qemu, arguments)
             {
                 RedirectStandardError = true,
+                RedirectStandardOutput = true,
                 RedirectStandardInput = true,
                 WorkingDirectory = folder.Path,
             },
@@ -266,6 +267,9 @@ public sealed class QemuProcess : IAsyncDisposable
         _folder.WriteOwner(ProcessIdentity.Of(Pid));
         _process.StandardInput.Close();
         _process.BeginErrorReadLine();
+
+        // A guest that is paced is late on a busy machine, of which QEMU tells here.
+        _process.BeginOutputReadLine();
         _monitor = await TestMonitor.ConnectAsync(_folder.File("control"), Wait.Ordinary, ThrowIfExited, cancellationToken);
         await _monitor.SetCapabilitiesAsync(("events", true));
     }

@@ -89,7 +89,7 @@ public sealed class BadImageTests(FaultBench bench) : IClassFixture<FaultBench>,
         var blocks = ImageOracle.Layout(_good);
         var tail = blocks[^1].PagesOffset + blocks[^1].UsedLength;
         var length = new FileInfo(_good).Length;
-        for (var i = 0; i < (FaultTools.IsFull ? 100 : 4); i++)
+        for (var i = 0; i < (LabPrograms.IsFull ? 100 : 4); i++)
         {
             var offset = i % 2 == 0 ? random.NextInt64(HeaderEnd()) : random.NextInt64(tail, length);
             var bit = random.Next(8);

@@ -65,7 +65,7 @@ public sealed class CrashTests : IClassFixture<ShortEpochs>, IAsyncLifetime
         var random = FaultSeed.For(3);
         _output.WriteLine($"SEED={FaultSeed.Value}");
         List<string> failures = [];
-        var wanted = FaultTools.IsFull ? 100 : 6;
+        var wanted = LabPrograms.IsFull ? 100 : 6;
         var interruptions = 0;
         for (var number = 0; interruptions < wanted && number < 3 * wanted; number++)
         {

@@ -1,4 +1,5 @@
 using System.Globalization;
+using DistMigrate.Tests.Lab;
 
 namespace DistMigrate.Tests.EndToEnd.Faults;
 
@@ -15,7 +16,7 @@ internal static class FaultSeed
     /// <summary>All of them with DISTMIGRATE_FULL=1, else so many, in their order.</summary>
     public static IReadOnlyList<T> Sample<T>(IReadOnlyList<T> all, int count, int salt)
     {
-        if (FaultTools.IsFull || all.Count <= count)
+        if (LabPrograms.IsFull || all.Count <= count)
             return all;
         var indices = Enumerable.Range(0, all.Count).ToArray();
         For(salt).Shuffle(indices);

@@ -13,9 +13,6 @@ internal static class FaultTools
         : !IsOnPath("mkfs.ext4") ? "mkfs.ext4 is not installed: install e2fsprogs."
         : null);
 
-    /// <summary>True with DISTMIGRATE_FULL=1: every case instead of a sample.</summary>
-    public static bool IsFull => Environment.GetEnvironmentVariable("DISTMIGRATE_FULL") == "1";
-
     /// <summary>What is missing and what to do about it; null when everything is there.</summary>
     public static string? Missing(FaultNeeds needs)
     {

@@ -1,3 +1,4 @@
+using DistMigrate.Tests.Lab;
 using Xunit.Abstractions;
 
 namespace DistMigrate.Tests.EndToEnd.Faults;
@@ -62,7 +63,7 @@ public sealed class InjectedErrorTests(FaultBench bench, ITestOutputHelper outpu
     /// <summary>All cases, or so many, each of another kind of call.</summary>
     private static List<(FaultPoint Point, string Error)> Choose(List<(FaultPoint Point, string Error)> all)
     {
-        if (FaultTools.IsFull)
+        if (LabPrograms.IsFull)
             return all;
         var random = FaultSeed.For(2);
         var kinds = all.GroupBy(c => (c.Point.Moment, c.Point.Call)).Select(kind => kind.ToArray()).ToArray();

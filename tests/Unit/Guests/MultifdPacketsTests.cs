@@ -3,6 +3,7 @@ using System.Text;
 using CsCheck;
 using DistMigrate.Guests;
 using DistMigrate.MappedRam;
+using DistMigrate.Tests.Lab;
 
 namespace DistMigrate.Tests.Unit.Guests;
 
@@ -50,7 +51,7 @@ public sealed class MultifdPacketsTests
     [Fact]
     public void A_channel_with_garbage_ends_in_a_clear_error_or_is_read_and_no_page_beside_its_RAMBlocks_is_told()
     {
-        var mutations = Environment.GetEnvironmentVariable("DISTMIGRATE_FULL") == "1" ? 100_000 : 5_000;
+        var mutations = LabPrograms.IsFull ? 100_000 : 5_000;
         var whole = Channel([(0, [1, 2], [7]), (1, [0], [6]), (0, [5], [])]);
 
         // Half of them in greeting and first header.

@@ -3,6 +3,7 @@ using System.Text;
 using CsCheck;
 using DistMigrate.Guests;
 using DistMigrate.MappedRam;
+using DistMigrate.Tests.Lab;
 
 namespace DistMigrate.Tests.Unit.Guests;
 
@@ -29,7 +30,7 @@ public sealed class PrecopyPagesTests
     [Fact]
     public void A_stream_with_garbage_ends_in_a_clear_error_or_is_read_and_nothing_beside_its_pages_is_told()
     {
-        var mutations = Environment.GetEnvironmentVariable("DISTMIGRATE_FULL") == "1" ? 100_000 : 5_000;
+        var mutations = LabPrograms.IsFull ? 100_000 : 5_000;
         var whole = Stream([[(0, 0, false), (0, 1, true), (1, 3, false)], [(0, 7, false), (1, 0, true)], [(1, 7, false)]]);
         Gen.Select(Gen.Int[0, whole.Length - 1], Gen.Byte, Gen.Int[0, 3], Gen.Int[1, 64]).Sample(
             (at, value, kind, count) =>

@@ -1,5 +1,6 @@
 using System.Globalization;
 using DistMigrate.MappedRam;
+using DistMigrate.Tests.Lab;
 using Xunit.Abstractions;
 
 namespace DistMigrate.Tests.Unit.MappedRam;
@@ -30,7 +31,7 @@ public sealed class ImageMutationTests(ITestOutputHelper output)
     [Fact]
     public void No_mutation_makes_the_verifier_throw_or_run_on_and_the_reader_refuses_what_it_reports()
     {
-        var count = FromEnvironment("MUTATIONS", Environment.GetEnvironmentVariable("DISTMIGRATE_FULL") == "1" ? 100_000 : 5000);
+        var count = FromEnvironment("MUTATIONS", LabPrograms.IsFull ? 100_000 : 5000);
         var seed = FromEnvironment("SEED", Random.Shared.Next());
         output.WriteLine($"SEED={seed} MUTATIONS={count}");
         var random = new Random(seed);

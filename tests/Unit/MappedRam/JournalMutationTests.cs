@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using DistMigrate.MappedRam.Journal;
+using DistMigrate.Tests.Lab;
 using Xunit.Abstractions;
 
 namespace DistMigrate.Tests.Unit.MappedRam;
@@ -16,7 +17,7 @@ public sealed class JournalMutationTests(ITestOutputHelper output)
     [Fact]
     public void A_damaged_journal_is_refused_or_says_what_it_said_at_some_moment()
     {
-        var count = FromEnvironment("MUTATIONS", Environment.GetEnvironmentVariable("DISTMIGRATE_FULL") == "1" ? 100_000 : 5000);
+        var count = FromEnvironment("MUTATIONS", LabPrograms.IsFull ? 100_000 : 5000);
         var seed = FromEnvironment("SEED", Random.Shared.Next());
         output.WriteLine($"SEED={seed} MUTATIONS={count}");
         var random = new Random(seed);

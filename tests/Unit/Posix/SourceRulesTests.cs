@@ -4,7 +4,7 @@ namespace DistMigrate.Tests.Unit.Posix;
 
 public sealed partial class SourceRulesTests
 {
-    private static readonly string[] Projects = ["Client", "Contracts", "Grains", "Guests", "MappedRam", "Posix", "Silo", "Transfer"];
+    private static readonly string[] Projects = ["Client", "Contracts", "Grains", "Guests", "MappedRam", "Posix", "Silo", "Tls", "Transfer"];
 
     [Fact]
     public void System_calls_are_made_in_Posix_alone() =>

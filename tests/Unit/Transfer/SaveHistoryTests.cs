@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Globalization;
+using DistMigrate.Tests.Lab;
 using Xunit.Abstractions;
 
 namespace DistMigrate.Tests.Unit.Transfer;
@@ -13,7 +14,7 @@ public sealed class SaveHistoryTests(ITestOutputHelper output)
     [Fact]
     public void Completed_means_that_the_durable_image_is_the_stopped_guest_and_nothing_touches_it_again_whatever_the_storage_did()
     {
-        var count = FromEnvironment("HISTORIES", Environment.GetEnvironmentVariable("DISTMIGRATE_FULL") == "1" ? 2000 : 100);
+        var count = FromEnvironment("HISTORIES", LabPrograms.IsFull ? 2000 : 100);
         var first = FromEnvironment("SEED", Random.Shared.Next());
         output.WriteLine($"SEED={first} HISTORIES={count}");
         var outcomes = new ConcurrentQueue<string>();

@@ -10,7 +10,7 @@ public sealed class FullFaultsFactAttribute : FactAttribute
     public FullFaultsFactAttribute(FaultNeeds needs)
     {
         Needs = needs;
-        if (!FaultTools.IsFull)
+        if (!LabPrograms.IsFull)
             Skip = "It takes long: run ./test --full.";
         else if (!LabPrograms.IsContinuousIntegration)
             Skip = FaultTools.Missing(needs);
