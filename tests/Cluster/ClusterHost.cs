@@ -49,10 +49,12 @@ internal sealed class ClusterHost(
     /// <summary>Reads what its silo's web endpoint tells as JSON.</summary>
     public async Task<JsonElement> GetAsync(string path)
     {
-        var http = JsonDocument.Parse(await File.ReadAllBytesAsync(EndpointFile)).RootElement.GetProperty("http").GetString();
         using var client = new HttpClient { Timeout = Wait.Ordinary };
-        return JsonDocument.Parse(await client.GetStringAsync(new Uri(http + path))).RootElement;
+        return JsonDocument.Parse(await client.GetStringAsync(new Uri(Page + path))).RootElement;
     }
+
+    /// <summary>Where its silo shows its page.</summary>
+    public string Page => ReadEndpoint("http");
 
     private string EndpointFile => Path.Combine(folder, "silo.json");
 

@@ -185,13 +185,16 @@ internal sealed class ClusterUnderTest : IAsyncDisposable
                 // Asked where a silo answers: one that hangs may still count as alive, and the command would wait for it.
                 if (Hosts.Where((host, i) => states[i] == "up" && host.IsReady).FirstOrDefault() is not { } ready)
                     return false;
+                if (_network is null && await StatusPageReader.TryReadHostsAsync(ready.Page) is { } known && !known.SequenceEqual(states))
+                    return false;
                 var result = await RunAsync(["hosts", "--output", "json"], ready.Gateway, _clientTls);
                 last = result.ToString();
                 return result.ExitCode == 0
                     && result.Json.GetProperty("hosts").EnumerateArray().Select(host => host.GetProperty("state").GetString()).SequenceEqual(states);
             },
             $"the hosts are {string.Join(", ", states)}",
-            details: () => $"{last}\n{Log}");
+            details: () => $"{last}\n{Log}",
+            step: StatusPageReader.Step);
     }
 
     public async Task<string> SubmitSaveAsync(string host, QemuProcess guest, string image, string rate) =>
@@ -219,6 +222,8 @@ internal sealed class ClusterUnderTest : IAsyncDisposable
         await Wait.UntilAsync(
             async () =>
             {
+                if (await TryReadPageAsync(id) is { } page && page.GetProperty("phase").GetString() is not ("failed" or "cancelled") && !condition(page))
+                    return false;
                 status = await StatusAsync(id);
                 if (status.GetProperty("phase").GetString() is "failed" or "cancelled")
                     Assert.Fail($"{id} has ended: {status}\n{Log}");
@@ -226,8 +231,21 @@ internal sealed class ClusterUnderTest : IAsyncDisposable
             },
             what,
             TimeSpan.FromSeconds(120),
-            () => $"{status}\n{Log}");
+            () => $"{status}\n{Log}",
+            step: StatusPageReader.Step);
         return status;
+    }
+
+    /// <summary>What the page of the first silo that answers has of a migration; null in network namespaces, out of which no page is seen.</summary>
+    public async Task<JsonElement?> TryReadPageAsync(string id)
+    {
+        foreach (var host in _network is null ? Hosts.Where(host => host is { IsReady: true, IsRunning: true }) : [])
+        {
+            if (await StatusPageReader.TryReadAsync(host.Page, id) is { } page)
+                return page;
+        }
+
+        return null;
     }
 
     public Task WaitUntilCopyingAsync(string id) => WaitAsync(

@@ -281,7 +281,7 @@ internal sealed class FaultedMove : IAsyncDisposable
 
     private async Task<string?> PhaseAsync(string id)
     {
-        if (await AskAsync("status", id, "--output", "json") is not { } status)
+        if ((await _cluster.TryReadPageAsync(id) ?? await AskAsync("status", id, "--output", "json")) is not { } status)
             return null;
         var phase = status.GetProperty("phase").GetString();
         if (id == _id && phase == "failed")

@@ -102,8 +102,7 @@ public sealed class AfterSaveTests(ProductUnderTest product) : IClassFixture<Pro
 
         // Far more time than the test takes, however slow the machine is.
         var id = await product.BeginSaveAsync(source, image, "--bwlimit", "128KiB/s");
-        await Wait.UntilAsync(
-            async () => (await product.StatusAsync(id)).GetProperty("ram").GetProperty("normal").GetInt64() > 0, "pages are written");
+        await product.WaitUntilWritingAsync(id);
         Assert.Equal("paused", await source.Monitor.RunStateAsync());
         await product.RunAsync("cancel", id);
         var status = await product.WaitForEndAsync(id);

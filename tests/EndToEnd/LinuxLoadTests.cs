@@ -34,7 +34,7 @@ public sealed class LinuxLoadTests(ProductUnderTest product) : IClassFixture<Pro
         await source.WaitUntilReadyAsync(BootLimit);
         await Wait.UntilAsync(() => Turns(source) >= 1, "the disk is read", BootLimit, source.Describe);
         var id = await product.BeginSaveAsync(source, image, "--mode", "stream", "--bwlimit", "16MiB/s", "--max-downtime", "2s", "--policy", "must-finish");
-        await Wait.UntilAsync(async () => (await product.StatusAsync(id)).GetProperty("ram").GetProperty("durable").GetInt64() > 1 << 20, "pages are durable");
+        await product.WaitForDurableAsync(id, 1 << 20);
         await product.KillSiloAsync();
         var turns = Turns(source);
         await Wait.UntilAsync(() => Turns(source) > turns, "the disk is read on", BootLimit, source.Describe);

@@ -63,9 +63,9 @@ public sealed class LiveSaveTests(ProductUnderTest product) : IClassFixture<Prod
         await using var source = await StartAsync();
         var id = await product.BeginSaveAsync(
             source, image, "--mode", mode, "--max-downtime", "1ms", "--policy", "minimal-downtime", "--bwlimit", "24MiB/s");
-        await Wait.UntilAsync(
-            async () => (await product.StatusAsync(id)) is var now && now.TryGetProperty("live", out var live)
-                && live.ValueKind == System.Text.Json.JsonValueKind.Object && live.GetProperty("iteration").GetInt32() >= 2,
+        await product.WaitForStatusAsync(
+            id,
+            status => status.TryGetProperty("live", out var live) && live.ValueKind == System.Text.Json.JsonValueKind.Object && live.GetProperty("iteration").GetInt32() >= 2,
             "a second iteration");
         Assert.Equal("running", await source.Monitor.RunStateAsync());
         (await product.RunAsync("complete", id)).ExpectOk();
@@ -98,7 +98,7 @@ public sealed class LiveSaveTests(ProductUnderTest product) : IClassFixture<Prod
 
         // Minutes at this rate.
         var id = await product.BeginSaveAsync(source, image, "--mode", mode, "--bwlimit", "128KiB/s", "--max-downtime", "5s", "--policy", "must-finish");
-        await Wait.UntilAsync(async () => (await product.StatusAsync(id)).GetProperty("ram").GetProperty("normal").GetInt64() > 0, "pages are written");
+        await product.WaitUntilWritingAsync(id);
         (await product.RunAsync("set", id)).ExpectExit(2);
         (await product.RunAsync("set", id, "--bwlimit", "1KiB/s")).ExpectExit(2);
         (await product.RunAsync("set", id, "--bwlimit", "0")).ExpectOk();
@@ -193,8 +193,7 @@ public sealed class LiveSaveTests(ProductUnderTest product) : IClassFixture<Prod
         var image = product.Image($"ended-{streams}.image");
         await using var source = await StartAsync();
         var id = await product.BeginSaveAsync(source, image, "--mode", "stream", "--streams", $"{streams}", "--bwlimit", "8MiB/s");
-        await Wait.UntilAsync(
-            async () => (await product.StatusAsync(id)).GetProperty("ram").GetProperty("normal").GetInt64() > 0, "pages are written");
+        await product.WaitUntilWritingAsync(id);
         await source.KillAsync();
         Assert.Equal("failed", (await product.WaitForEndAsync(id)).GetProperty("phase").GetString());
         Assert.Empty(Directory.EnumerateFiles(product.StorageRoot, Path.GetFileName(image) + "*"));
@@ -208,13 +207,13 @@ public sealed class LiveSaveTests(ProductUnderTest product) : IClassFixture<Prod
         var image = product.Image($"killed-{mode}.image");
         await using var source = await StartAsync();
         var id = await BeginSlowAsync(source, image, mode);
-        await Wait.UntilAsync(async () => (await product.StatusAsync(id)).GetProperty("ram").GetProperty("durable").GetInt64() > 4 << 20, "something is durable");
+        await product.WaitForDurableAsync(id, 4 << 20);
         await product.KillSiloAsync();
         await ExpectRunsAsync(source);
 
         // Any command starts a silo, which takes the migration up by itself.
         (await product.RunAsync("status")).ExpectOk();
-        await Wait.UntilAsync(async () => (await product.StatusAsync(id)).GetProperty("phase").GetString() == "active", "it goes on");
+        await product.WaitForStatusAsync(id, status => status.GetProperty("phase").GetString() == "active", "it goes on");
         (await product.RunAsync("complete", id)).ExpectOk();
         await ExpectGoodAsync(source, image);
     }
@@ -229,8 +228,7 @@ public sealed class LiveSaveTests(ProductUnderTest product) : IClassFixture<Prod
     private async Task<string> BeginSlowAsync(QemuProcess source, string image, string mode)
     {
         var id = await product.BeginSaveAsync(source, image, "--mode", mode, "--bwlimit", "8MiB/s");
-        await Wait.UntilAsync(
-            async () => (await product.StatusAsync(id)).GetProperty("ram").GetProperty("normal").GetInt64() > 0, "pages are written");
+        await product.WaitUntilWritingAsync(id);
         return id;
     }
 

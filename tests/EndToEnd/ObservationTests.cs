@@ -88,17 +88,11 @@ public sealed class ObservationTests(ProductUnderTest product) : IClassFixture<P
 
         // Far more time than the test takes, however slow the machine is.
         var id = await product.BeginSaveAsync(source, image, "--bwlimit", "128KiB/s");
-        await Wait.UntilAsync(
-            async () =>
-            {
-                var status = await product.StatusAsync(id);
-                var ram = status.GetProperty("ram");
-                return status.GetProperty("phase").GetString() == "active"
-                    && ram.GetProperty("normal").GetInt64() > 0
-                    && ram.GetProperty("remaining").GetInt64() > 0;
-            },
-            "the status shows an active save with pages written and pages left",
-            details: () => product.SiloLog);
+        await product.WaitForStatusAsync(
+            id,
+            status => status.GetProperty("phase").GetString() == "active" && status.GetProperty("ram") is var ram
+                && ram.GetProperty("normal").GetInt64() > 0 && ram.GetProperty("remaining").GetInt64() > 0,
+            "the status shows an active save with pages written and pages left");
 
         var watch = product.RunAsync("watch", id);
         (await product.RunAsync("cancel", id)).ExpectOk();

@@ -51,18 +51,39 @@ internal static class ProductCommands
 
     /// <summary>Waits until a migration has ended, however it did.</summary>
     /// <returns>The migration.</returns>
-    public static async Task<JsonElement> WaitForEndAsync(this ProductUnderTest product, string id)
+    public static Task<JsonElement> WaitForEndAsync(this ProductUnderTest product, string id) => product.WaitForStatusAsync(
+        id, status => status.GetProperty("phase").GetString() is "completed" or "failed" or "cancelled", $"migration {id} has ended", EndLimit);
+
+    /// <summary>Waits until pages of a migration are written.</summary>
+    public static Task<JsonElement> WaitUntilWritingAsync(this ProductUnderTest product, string id) =>
+        product.WaitForStatusAsync(id, status => status.GetProperty("ram").GetProperty("normal").GetInt64() > 0, "pages are written");
+
+    /// <summary>Waits until so many bytes of a migration are durable.</summary>
+    public static Task<JsonElement> WaitForDurableAsync(this ProductUnderTest product, string id, long bytes) =>
+        product.WaitForStatusAsync(id, status => status.GetProperty("ram").GetProperty("durable").GetInt64() > bytes, "pages are durable");
+
+    /// <summary>Waits until a migration's status is as wanted, as the silo's page has it and then as the command tells.</summary>
+    /// <returns>What <c>status ID</c> tells.</returns>
+    public static async Task<JsonElement> WaitForStatusAsync(
+        this ProductUnderTest product, string id, Func<JsonElement, bool> isWanted, string what, TimeSpan? limit = null)
     {
         JsonElement status = default;
         await Wait.UntilAsync(
             async () =>
             {
+                if (product.ReadEndpoint() is { } silo
+                    && await StatusPageReader.TryReadAsync(silo.GetProperty("http").GetString()!, id) is { } page && !isWanted(page))
+                {
+                    return false;
+                }
+
                 status = await product.StatusAsync(id);
-                return status.GetProperty("phase").GetString() is "completed" or "failed" or "cancelled";
+                return isWanted(status);
             },
-            $"migration {id} has ended",
-            EndLimit,
-            () => status.ToString());
+            what,
+            limit,
+            () => $"{status} {product.SiloLog}",
+            step: StatusPageReader.Step);
         return status;
     }
 }

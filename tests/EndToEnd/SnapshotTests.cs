@@ -124,8 +124,7 @@ public sealed class SnapshotTests(ProductUnderTest product) : IClassFixture<Prod
     private async Task<string> BeginSlowAsync(QemuProcess source, string image)
     {
         var id = await product.BeginSaveAsync(source, image, "--mode", "snapshot", "--bwlimit", "512KiB/s");
-        await Wait.UntilAsync(
-            async () => (await product.StatusAsync(id)).GetProperty("ram").GetProperty("durable").GetInt64() > 1 << 20, "pages are durable");
+        await product.WaitForDurableAsync(id, 1 << 20);
         return id;
     }
 

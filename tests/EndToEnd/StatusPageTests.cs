@@ -37,11 +37,8 @@ public sealed class StatusPageTests : IClassFixture<ProductUnderTest>, IAsyncLif
         _web = await QemuProcess.StartAsync(Recipe);
         await _web.WaitUntilReadyAsync();
         _id = await BeginAsync("web1", _web, _product.Image("web1 <img src=x onerror=alert(1)>.img"));
-        await Wait.UntilAsync(
-            async () => (await _product.StatusAsync(_id)) is var status && status.GetProperty("phase").GetString() == "active"
-                && status.GetProperty("ram").GetProperty("normal").GetInt64() > 0,
-            "the save writes",
-            details: () => _product.SiloLog);
+        await _product.WaitForStatusAsync(
+            _id, status => status.GetProperty("phase").GetString() == "active" && status.GetProperty("ram").GetProperty("normal").GetInt64() > 0, "the save writes");
     }
 
     public async Task DisposeAsync()

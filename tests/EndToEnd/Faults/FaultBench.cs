@@ -119,21 +119,16 @@ public sealed partial class FaultBench : IAsyncLifetime
     /// <returns>What <c>status ID</c> tells then.</returns>
     internal async Task<JsonElement> WaitForPhaseAsync(string id, string phase)
     {
-        JsonElement status = default;
-        await Wait.UntilAsync(
-            async () =>
-            {
-                status = (await Product.RunAsync("status", id, "--output", "json")).ExpectOk().Json;
-                var now = status.GetProperty("phase").GetString();
-                if (now != phase && now is "completed" or "failed" or "cancelled")
-                    Assert.Fail($"The migration is to be {phase}, and has ended: {status}");
-                return now == phase;
-            },
-            $"the migration is {phase}",
-            Limit,
-            () => status + Product.SiloLog);
+        var status = await WaitForPhaseAsync(id, now => now == phase || now is "completed" or "failed" or "cancelled", $"the migration is {phase}");
+        if (status.GetProperty("phase").GetString() != phase)
+            Assert.Fail($"The migration is to be {phase}, and has ended: {status}");
         return status;
     }
+
+    /// <summary>Waits until a migration is in one of some phases.</summary>
+    /// <returns>What <c>status ID</c> tells then.</returns>
+    internal Task<JsonElement> WaitForPhaseAsync(string id, Func<string, bool> isWanted, string what) =>
+        Product.WaitForStatusAsync(id, status => isWanted(status.GetProperty("phase").GetString()!), what, Limit);
 
     /// <summary>Waits until a save has completed, proves its image, and removes that.</summary>
     internal async Task CompleteAsync(string id, string image)

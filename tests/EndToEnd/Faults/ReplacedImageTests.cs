@@ -42,7 +42,7 @@ public sealed class ReplacedImageTests(FaultBench bench) : IClassFixture<FaultBe
         await using (var strace = await Strace.AttachAsync(bench.Product.SiloPid, [Place(image, file)], call, $"{call}:error=EIO:when={number}+"))
         {
             id = await bench.SubmitAsync(guest, image, "1GiB/s", options: "--force");
-            await Wait.UntilAsync(async () => (phase = (await bench.StatusAsync(id)).Phase) is "paused" or "completed" or "failed", "the save is paused or has ended");
+            phase = (await bench.WaitForPhaseAsync(id, now => now is "paused" or "completed" or "failed", "the save is paused or has ended")).GetProperty("phase").GetString()!;
             Assert.True(strace.HasInjected, "No call failed.");
             if (phase != "completed")
             {

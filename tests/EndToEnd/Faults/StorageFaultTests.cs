@@ -111,9 +111,8 @@ public sealed class StorageFaultTests
         var filling = Task.Factory.StartNew(() => Fill(filler, stop.Token), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
         // The pages have their place before; what is written after them finds one only where zero pages gave some back in time.
-        var phase = "";
-        await Wait.UntilAsync(async () => (phase = (await bench.Value.StatusAsync(save.Id)).Phase) is "paused" or "completed", "the save is paused or completed");
-        if (phase == "paused")
+        var status = await bench.Value.WaitForPhaseAsync(save.Id, phase => phase is "paused" or "completed", "the save is paused or completed");
+        if (status.GetProperty("phase").GetString() == "paused")
             await ExpectPausedForSpaceAsync(bench.Value, save.Id, image);
         await stop.CancelAsync();
         await filling;

@@ -1,8 +1,9 @@
+using System.Text.RegularExpressions;
 using DistMigrate.Silo;
 
 namespace DistMigrate.Tests.Unit.Silo;
 
-public sealed class SiloArgumentsTests
+public sealed partial class SiloArgumentsTests
 {
     [Fact]
     public void Every_option_is_taken_and_paths_are_made_absolute()
@@ -42,4 +43,16 @@ public sealed class SiloArgumentsTests
         Assert.Null(parsed);
         Assert.StartsWith($"error: '{arguments[0]}' is not understood.", error, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void The_manual_page_has_the_options_of_the_help_and_no_others()
+    {
+        var page = File.ReadAllText(Repository.Path("deploy/deb/distmigrate-silo.8")).Replace("\\-", "-", StringComparison.Ordinal);
+        Assert.Equal(Options($"{SiloArguments.Help} --help"), Options(page));
+    }
+
+    private static SortedSet<string> Options(string text) => new(Option().Matches(text).Select(match => match.Value), StringComparer.Ordinal);
+
+    [GeneratedRegex("--[a-z-]+")]
+    private static partial Regex Option();
 }
