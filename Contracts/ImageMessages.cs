@@ -33,7 +33,7 @@ public enum HostStep
 /// <param name="Source">What the source's host found out for the target of a move; null in every other answer.</param>
 /// <param name="IsLive">Whether the guest runs while its pages are written; known once the image is open.</param>
 /// <param name="Live">How a live save goes on; null when nothing is known of it.</param>
-/// <param name="DowntimeParts">What the guest stood still for here, one part after the other; null when nothing is known of it.</param>
+/// <param name="DowntimeParts">What the guest stood still for here, or a restore took, one part after the other; null when nothing is known of it.</param>
 /// <param name="Preloaded">Bytes of pages that the waiting QEMU of a move holds already; null when it is not filled in advance.</param>
 /// <param name="IsCompared">Whether the memory of a live guest is compared, although it was to be streamed.</param>
 /// <param name="IsFillable">Whether the QEMU that waits for a guest can be filled in advance; null when that is not known.</param>

@@ -67,7 +67,7 @@ public sealed record DowntimePart([property: Id(0)] string Name, [property: Id(1
 /// <param name="Notes">What the operator should know beside the outcome, such as what could not be checked.</param>
 /// <param name="Trouble">What is wrong with the storage while writes are tried again or the migration is paused; null when nothing is.</param>
 /// <param name="Live">How a live save goes on while its guest runs; null when it is none.</param>
-/// <param name="DowntimeParts">What the guest stood still for, one part after the other, as far as is known.</param>
+/// <param name="DowntimeParts">What the guest stood still for, one part after the other, as far as is known; of a restore, what its QEMU took from the load until it ran.</param>
 /// <param name="Plan">What a plan found; null of every other migration, and before.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.MigrationStatus")]
 public sealed record MigrationStatus(

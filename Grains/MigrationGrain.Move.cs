@@ -370,7 +370,7 @@ internal sealed partial class MigrationGrain
             State.RamBlocks = reply.RamBlocks;
         if (reply.GuestState.Length > 0)
             State.GuestState = reply.GuestState;
-        if (IsMove && reply.DowntimeParts is { Count: > 0 } parts)
+        if (reply.DowntimeParts is { Count: > 0 } parts)
             State.TargetParts = parts;
         foreach (var note in reply.Notes.Except(State.FurtherNotes).ToArray())
             AddNote(note);

@@ -30,7 +30,10 @@ internal static class MigrationOutput
             ("message", status.Phase == MigrationPhase.Failed ? null : status.Message),
             ("size", SizeOf(status.Ram)),
             ("time", TotalTime(status) is { } total ? DurationText.Format(total) : null),
-            ("downtime", status.Downtime > TimeSpan.Zero ? DowntimeText(status) : null),
+            ("downtime", status.Downtime > TimeSpan.Zero ? InParts(status.Downtime, status.DowntimeParts ?? []) : null),
+            ("load", request.Kind == MigrationKind.Restore && status.DowntimeParts is { Count: > 0 } parts
+                ? InParts(TimeSpan.FromSeconds(parts.Sum(part => part.Time.TotalSeconds)), parts)
+                : null),
             ("rate", status.BytesPerSecond > 0 && status.Phase != MigrationPhase.Paused ? ByteSize.FormatRate(status.BytesPerSecond) : null),
             ("live", ConvergenceText.Of(status)),
             ("guest state", status.GuestState),
@@ -183,7 +186,7 @@ internal static class MigrationOutput
             }));
     }
 
-    private static string DowntimeText(MigrationStatus status) => DurationText.Format(status.Downtime) + (status.DowntimeParts is { Count: > 0 } parts
+    private static string InParts(TimeSpan whole, IReadOnlyList<DowntimePart> parts) => DurationText.Format(whole) + (parts.Count > 0
         ? $" ({string.Join(", ", parts.Select(part => $"{part.Name} {DurationText.Format(part.Time)}"))})"
         : "");
 

@@ -108,10 +108,9 @@ internal sealed class MigrationMetrics : IDisposable
         _ended.Add(1, EndTags(sample.Spec.Request.Kind, sample.Phase, sample.Reason));
         if (sample.Started is { } started && sample.Ended is { } ended)
             _duration.Record((ended - started).TotalSeconds, new("kind", sample.Kind), new("result", sample.Phase.ToName()));
-        if (sample.Phase != MigrationPhase.Completed)
+        if (sample.Phase != MigrationPhase.Completed || sample.Spec.Request.Kind == MigrationKind.Restore)
             return;
-        if (sample.Spec.Request.Kind != MigrationKind.Restore)
-            _downtime.Record(downtime.TotalSeconds, new("kind", sample.Kind), new("mode", sample.Mode));
+        _downtime.Record(downtime.TotalSeconds, new("kind", sample.Kind), new("mode", sample.Mode));
         foreach (var part in parts)
             _downtimeParts.Record(part.Time.TotalSeconds, new("kind", sample.Kind), new("part", part.Name));
     }

@@ -37,8 +37,17 @@ public sealed class TwelveGuestsTests(ITestOutputHelper output)
                 moves.Add(new Move(name, from, to, guest, new OneRunsOnly(guest.Serial, () => to.Launched(name).Serial)));
             }
 
-            foreach (var move in moves)
-                move.Id = (await cluster.RunAsync("move", move.Name, "--to", move.To.Name, "--from", move.From.Name, "--mode", "stopped", "--bwlimit", "2MiB/s", "--detach")).ExpectOk().Output.Trim();
+            // Those who come first keep their places until all others wait.
+            foreach (var (place, move) in moves.Index())
+            {
+                var rate = place < cluster.Hosts.Count * Limit ? "128KiB/s" : "4MiB/s";
+                move.Id = (await cluster.RunAsync(
+                    "move", move.Name, "--to", move.To.Name, "--from", move.From.Name, "--mode", "stopped", "--bwlimit", rate, "--detach")).ExpectOk().Output.Trim();
+            }
+
+            await WaitUntilTheOthersWaitAsync(cluster);
+            foreach (var move in moves.Take(cluster.Hosts.Count * Limit))
+                (await cluster.RunAsync("set", move.Id, "--bwlimit", "4MiB/s")).ExpectOk();
             await WaitUntilAllHaveEndedAsync(cluster, moves);
 
             foreach (var move in moves)
@@ -61,34 +70,41 @@ public sealed class TwelveGuestsTests(ITestOutputHelper output)
         }
     }
 
-    /// <summary>Until all have ended, no host lets more in or out than it may, and those who wait keep their order.</summary>
-    private async Task WaitUntilAllHaveEndedAsync(ClusterUnderTest cluster, List<Move> moves)
-    {
-        var longest = 0;
-        await Wait.UntilAsync(
-            async () =>
-            {
-                // A command each time would cost a small machine more than what it asks for.
-                var overview = await cluster.Hosts[0].GetAsync("/api/overview");
-                var hosts = overview.GetProperty("queue").GetProperty("hosts").EnumerateArray().ToList();
-                foreach (var host in hosts)
-                {
-                    var (outgoing, incoming) = (host.GetProperty("outgoing"), host.GetProperty("incoming"));
-                    Assert.InRange(Ids(outgoing, "running").Count, 0, Limit);
-                    Assert.InRange(Ids(incoming, "running").Count, 0, Limit);
-                    var waiting = Ids(outgoing, "queued");
-                    Assert.Equal(moves.Select(move => move.Id).Where(waiting.Contains), waiting);
-                    Assert.Equal(Enumerable.Range(1, waiting.Count), outgoing.GetProperty("queued").EnumerateArray().Select(place => place.GetProperty("position").GetInt32()));
-                    longest = Math.Max(longest, waiting.Count);
-                }
+    /// <summary>Each host lets as many out as it may, and all its others wait.</summary>
+    private static Task WaitUntilTheOthersWaitAsync(ClusterUnderTest cluster) => Wait.UntilAsync(
+        async () => (await OutgoingAsync(cluster)).All(places => Ids(places, "running").Count == Limit && Ids(places, "queued").Count == (Guests / 3) - Limit),
+        "each host lets two guests out, and its others wait",
+        EndLimit,
+        () => cluster.Log,
+        StatusPageReader.Step);
 
-                return hosts.Count == cluster.Hosts.Count && hosts.All(host => Ids(host.GetProperty("outgoing"), "running").Count == 0 && Ids(host.GetProperty("outgoing"), "queued").Count == 0);
-            },
-            "all moves have ended",
-            EndLimit,
-            () => cluster.Log);
-        Assert.True(longest > 0, "Nobody ever waited.");
-        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"The longest queue had {longest}."));
+    /// <summary>Until all have ended, no host lets more in or out than it may, and those who wait keep their order.</summary>
+    private static Task WaitUntilAllHaveEndedAsync(ClusterUnderTest cluster, List<Move> moves) => Wait.UntilAsync(
+        async () =>
+        {
+            var outgoing = await OutgoingAsync(cluster);
+            foreach (var places in outgoing)
+            {
+                var waiting = Ids(places, "queued");
+                Assert.Equal(moves.Select(move => move.Id).Where(waiting.Contains), waiting);
+                Assert.Equal(Enumerable.Range(1, waiting.Count), places.GetProperty("queued").EnumerateArray().Select(place => place.GetProperty("position").GetInt32()));
+            }
+
+            return outgoing.Count == cluster.Hosts.Count && outgoing.All(places => Ids(places, "running").Count + Ids(places, "queued").Count == 0);
+        },
+        "all moves have ended",
+        EndLimit,
+        () => cluster.Log,
+        StatusPageReader.Step);
+
+    /// <summary>Who goes out of each host that answers, or waits for it. A command each time would cost a small machine more than what it asks for.</summary>
+    private static async Task<IReadOnlyList<JsonElement>> OutgoingAsync(ClusterUnderTest cluster)
+    {
+        var overview = await cluster.Hosts[0].GetAsync("/api/overview");
+        var hosts = overview.GetProperty("queue").GetProperty("hosts").EnumerateArray().ToList();
+        foreach (var direction in new[] { "outgoing", "incoming" })
+            Assert.All(hosts, host => Assert.InRange(Ids(host.GetProperty(direction), "running").Count, 0, Limit));
+        return [.. hosts.Select(host => host.GetProperty("outgoing"))];
     }
 
     /// <summary>Two that have their host's places at the same time may ask their target in either order; nobody else overtakes anybody.</summary>

@@ -125,6 +125,7 @@ internal sealed partial class DashboardLint
         CheckMetrics(where, text);
         var expression = new PromExpression(text);
         Require(expression.Selectors.Count > 0, where + $"a query reads nothing: {text}");
+        Require(text.Count("([{".Contains) == text.Count(")]}".Contains), where + $"a query's brackets do not match: {text}");
         foreach (var selector in expression.Selectors)
         {
             foreach (var label in matched.Where(label => !selector.Matchers.Contains($"{label}=~\"${label}\"", StringComparison.Ordinal)))

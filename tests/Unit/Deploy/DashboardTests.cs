@@ -37,6 +37,9 @@ public sealed class DashboardTests
     public void A_query_that_reads_nothing_is_found() => AssertFault("a query reads nothing", json => FirstTarget(json)["expr"] = "vector(1)");
 
     [Fact]
+    public void A_query_with_a_bracket_too_many_is_found() => AssertFault("brackets do not match", json => FirstTarget(json)["expr"] = $"sum({FirstTarget(json)["expr"]}");
+
+    [Fact]
     public void A_query_of_a_metric_of_nobody_is_found() => AssertFault("there is no metric node_load1", json => FirstTarget(json)["expr"] = "node_load1{job=~\"$job\"}");
 
     [Fact]
