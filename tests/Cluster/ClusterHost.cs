@@ -44,7 +44,7 @@ internal sealed class ClusterHost(
     public string Gateway => ReadEndpoint("gateway");
 
     /// <summary>Where its silo shows its metrics, without the scheme.</summary>
-    public string MetricsAddress => new Uri(ReadEndpoint("http")).Authority;
+    public string MetricsAddress => new Uri(Page).Authority;
 
     /// <summary>Reads what its silo's web endpoint tells as JSON.</summary>
     public async Task<JsonElement> GetAsync(string path)

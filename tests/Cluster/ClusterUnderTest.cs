@@ -218,22 +218,13 @@ internal sealed class ClusterUnderTest : IAsyncDisposable
     /// <summary>Waits until a migration's status is as wanted; fails when it ends in another phase than completed.</summary>
     public async Task<JsonElement> WaitAsync(string id, Func<JsonElement, bool> condition, string what)
     {
-        JsonElement status = default;
-        await Wait.UntilAsync(
-            async () =>
-            {
-                if (await TryReadPageAsync(id) is { } page && page.GetProperty("phase").GetString() is not ("failed" or "cancelled") && !condition(page))
-                    return false;
-                status = await StatusAsync(id);
-                if (status.GetProperty("phase").GetString() is "failed" or "cancelled")
-                    Assert.Fail($"{id} has ended: {status}\n{Log}");
-                return condition(status);
-            },
-            what,
-            TimeSpan.FromSeconds(120),
-            () => $"{status}\n{Log}",
-            step: StatusPageReader.Step);
+        var status = await StatusPageReader.WaitAsync(
+            () => TryReadPageAsync(id), () => StatusAsync(id), status => HasEndedBadly(status) || condition(status), what, TimeSpan.FromSeconds(120), () => Log);
+        if (HasEndedBadly(status))
+            Assert.Fail($"{id} has ended: {status}\n{Log}");
         return status;
+
+        static bool HasEndedBadly(JsonElement status) => status.GetProperty("phase").GetString() is "failed" or "cancelled";
     }
 
     /// <summary>What the page of the first silo that answers has of a migration; null in network namespaces, out of which no page is seen.</summary>

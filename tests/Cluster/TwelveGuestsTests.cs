@@ -10,6 +10,7 @@ public sealed class TwelveGuestsTests(ITestOutputHelper output)
 {
     private const int Guests = 12;
     private const int Limit = 2;
+    private const int First = 3 * Limit;
 
     /// <summary>They walk most of their memory.</summary>
     private static readonly SelfCheckBoot Walker = new() { UpperMiB = 48 };
@@ -40,13 +41,13 @@ public sealed class TwelveGuestsTests(ITestOutputHelper output)
             // Those who come first keep their places until all others wait.
             foreach (var (place, move) in moves.Index())
             {
-                var rate = place < cluster.Hosts.Count * Limit ? "128KiB/s" : "4MiB/s";
+                var rate = place < First ? "128KiB/s" : "4MiB/s";
                 move.Id = (await cluster.RunAsync(
                     "move", move.Name, "--to", move.To.Name, "--from", move.From.Name, "--mode", "stopped", "--bwlimit", rate, "--detach")).ExpectOk().Output.Trim();
             }
 
             await WaitUntilTheOthersWaitAsync(cluster);
-            foreach (var move in moves.Take(cluster.Hosts.Count * Limit))
+            foreach (var move in moves.Take(First))
                 (await cluster.RunAsync("set", move.Id, "--bwlimit", "4MiB/s")).ExpectOk();
             await WaitUntilAllHaveEndedAsync(cluster, moves);
 
@@ -72,7 +73,7 @@ public sealed class TwelveGuestsTests(ITestOutputHelper output)
 
     /// <summary>Each host lets as many out as it may, and all its others wait.</summary>
     private static Task WaitUntilTheOthersWaitAsync(ClusterUnderTest cluster) => Wait.UntilAsync(
-        async () => (await OutgoingAsync(cluster)).All(places => Ids(places, "running").Count == Limit && Ids(places, "queued").Count == (Guests / 3) - Limit),
+        async () => await OutgoingAsync(cluster) is var outgoing && outgoing.Count == cluster.Hosts.Count && outgoing.All(places => Ids(places, "running").Count == Limit && Ids(places, "queued").Count == (Guests / 3) - Limit),
         "each host lets two guests out, and its others wait",
         EndLimit,
         () => cluster.Log,

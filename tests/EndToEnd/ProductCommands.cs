@@ -47,7 +47,7 @@ internal static class ProductCommands
 
     /// <summary><c>distmigrate status ID</c>.</summary>
     public static async Task<JsonElement> StatusAsync(this ProductUnderTest product, string id) =>
-        (await product.RunAsync("status", id, "--output", "json")).Json;
+        (await product.RunAsync("status", id, "--output", "json")).ExpectOk().Json;
 
     /// <summary>Waits until a migration has ended, however it did.</summary>
     /// <returns>The migration.</returns>
@@ -64,26 +64,12 @@ internal static class ProductCommands
 
     /// <summary>Waits until a migration's status is as wanted, as the silo's page has it and then as the command tells.</summary>
     /// <returns>What <c>status ID</c> tells.</returns>
-    public static async Task<JsonElement> WaitForStatusAsync(
-        this ProductUnderTest product, string id, Func<JsonElement, bool> isWanted, string what, TimeSpan? limit = null)
-    {
-        JsonElement status = default;
-        await Wait.UntilAsync(
-            async () =>
-            {
-                if (product.ReadEndpoint() is { } silo
-                    && await StatusPageReader.TryReadAsync(silo.GetProperty("http").GetString()!, id) is { } page && !isWanted(page))
-                {
-                    return false;
-                }
-
-                status = await product.StatusAsync(id);
-                return isWanted(status);
-            },
+    public static Task<JsonElement> WaitForStatusAsync(
+        this ProductUnderTest product, string id, Func<JsonElement, bool> isWanted, string what, TimeSpan? limit = null) => StatusPageReader.WaitAsync(
+            async () => product.ReadEndpoint() is { } silo ? await StatusPageReader.TryReadAsync(silo.GetProperty("http").GetString()!, id) : null,
+            () => product.StatusAsync(id),
+            isWanted,
             what,
             limit,
-            () => $"{status} {product.SiloLog}",
-            step: StatusPageReader.Step);
-        return status;
-    }
+            () => product.SiloLog);
 }

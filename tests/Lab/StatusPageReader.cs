@@ -23,6 +23,37 @@ public static class StatusPageReader
         ? [.. document.GetProperty("hosts").EnumerateArray().Select(host => host.GetProperty("state").GetString()!)]
         : null;
 
+    /// <summary>Waits until a migration's status is as wanted, as a page has it and then as the command tells.</summary>
+    /// <param name="page">Looks at a page; null when none answers.</param>
+    /// <param name="command">What <c>status ID</c> tells.</param>
+    /// <param name="isWanted">The condition.</param>
+    /// <param name="what">The condition in words, for the message.</param>
+    /// <param name="limit">Null: <see cref="Wait.Ordinary"/>.</param>
+    /// <param name="details">Adds what is known to the message when the limit passes.</param>
+    /// <returns>What the command told.</returns>
+    /// <exception cref="TimeoutException">The condition does not hold within the limit.</exception>
+    public static async Task<JsonElement> WaitAsync(
+        Func<Task<JsonElement?>> page, Func<Task<JsonElement>> command, Func<JsonElement, bool> isWanted, string what, TimeSpan? limit, Func<string> details)
+    {
+        JsonElement status = default;
+        await Wait.UntilAsync(
+            async () =>
+            {
+                if (await page() is { } seen && !isWanted(seen))
+                {
+                    return false;
+                }
+
+                status = await command();
+                return isWanted(status);
+            },
+            what,
+            limit,
+            () => $"{status}\n{details()}",
+            Step);
+        return status;
+    }
+
     private static async Task<JsonElement?> TryGetAsync(string address)
     {
         try

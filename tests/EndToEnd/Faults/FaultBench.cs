@@ -176,7 +176,7 @@ public sealed partial class FaultBench : IAsyncLifetime
     /// <summary>What <c>status ID</c> tells.</summary>
     public async Task<(string Phase, string? Reason, string Message)> StatusAsync(string id)
     {
-        var json = (await Product.RunAsync("status", id, "--output", "json")).ExpectOk().Json;
+        var json = await Product.StatusAsync(id);
         return (json.GetProperty("phase").GetString()!, json.TryGetProperty("reason", out var reason) ? reason.GetString() : null,
             json.GetProperty("message").GetString()!);
     }
