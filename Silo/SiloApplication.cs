@@ -22,13 +22,15 @@ internal sealed partial class SiloApplication : IAsyncDisposable
     private readonly SiloArguments _arguments;
     private readonly SiloSettings _settings;
     private readonly EndpointFile _endpoint;
+    private readonly SiloPorts _ports;
 
-    private SiloApplication(WebApplication application, SiloArguments arguments, SiloSettings settings, EndpointFile endpoint)
+    private SiloApplication(WebApplication application, SiloArguments arguments, SiloSettings settings, EndpointFile endpoint, SiloPorts ports)
     {
         _application = application;
         _arguments = arguments;
         _settings = settings;
         _endpoint = endpoint;
+        _ports = ports;
     }
 
     /// <summary>The silo's version, with its commit.</summary>
@@ -48,10 +50,11 @@ internal sealed partial class SiloApplication : IAsyncDisposable
         var settings = SettingsReader.Load(arguments.ConfigFile, Environment.GetEnvironmentVariables());
 
         var address = IPAddress.Parse(settings.Address);
+        var ports = new SiloPorts(settings);
         var endpoint = new EndpointFile(
-            Environment.ProcessId, settings.Host, new IPEndPoint(address, PortOr(settings.GatewayPort)).ToString(),
+            Environment.ProcessId, settings.Host, new IPEndPoint(address, ports.Gateway).ToString(),
             settings.Cluster.Provider == ClusterProvider.Local ? EndpointFile.NewClusterId() : settings.Cluster.Id, ServiceId,
-            $"http://{new IPEndPoint(IPAddress.Parse(settings.HttpAddress), PortOr(settings.HttpPort))}", Version);
+            $"http://{new IPEndPoint(IPAddress.Parse(settings.HttpAddress), ports.Http)}", Version);
         builder.WebHost.UseUrls(endpoint.Http);
         ConfigureLogging(builder.Logging, settings);
         builder.Services.AddSingleton(Options.Create(settings.ToHostOptions(arguments.StateFolder)));
@@ -60,14 +63,14 @@ internal sealed partial class SiloApplication : IAsyncDisposable
             builder.Services.AddHostedService(services => ActivatorUtilities.CreateInstance<IdleExit>(services, settings.IdleExit));
         SiloTelemetry.Add(builder.Services, settings);
         builder.Services.AddSingleton<StatusReader>();
-        builder.UseOrleans(silo => ConfigureSilo(silo, arguments, settings, endpoint));
+        builder.UseOrleans(silo => ConfigureSilo(silo, arguments, settings, endpoint, ports.Silo));
         replace?.Invoke(builder.Services);
 
         var application = builder.Build();
         application.MapPrometheusScrapingEndpoint("/metrics");
         application.MapGet("/healthz", () => Results.Text("ok\n"));
         application.MapStatusPage(IPAddress.Parse(settings.HttpAddress));
-        return new SiloApplication(application, arguments, settings, endpoint);
+        return new SiloApplication(application, arguments, settings, endpoint, ports);
     }
 
     /// <summary>Restores stopped guests, starts the silo, tells clients where it is, and runs until it is told to end.</summary>
@@ -100,7 +103,11 @@ internal sealed partial class SiloApplication : IAsyncDisposable
         EndpointFile.Remove(_arguments.StateFolder);
     }
 
-    public ValueTask DisposeAsync() => _application.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await _application.DisposeAsync();
+        _ports.Dispose();
+    }
 
     private static void ConfigureLogging(ILoggingBuilder logging, SiloSettings settings)
     {
@@ -134,14 +141,14 @@ internal sealed partial class SiloApplication : IAsyncDisposable
         logging.AddFilter("Orleans.Runtime.Silo", LogLevel.Error);
     }
 
-    private static void ConfigureSilo(ISiloBuilder silo, SiloArguments arguments, SiloSettings settings, EndpointFile endpoint)
+    private static void ConfigureSilo(ISiloBuilder silo, SiloArguments arguments, SiloSettings settings, EndpointFile endpoint, int siloPort)
     {
         silo.AddMigrationGrains(settings.Host);
         silo.Services.AddSingleton<IIncomingGrainCallFilter>(services => services.GetRequiredService<ClientActivity>());
         if (settings.Cluster.Provider == ClusterProvider.Redis)
-            JoinByRedis(silo, settings, endpoint);
+            JoinByRedis(silo, settings, endpoint, siloPort);
         else
-            StandAlone(silo, arguments, settings, endpoint);
+            StandAlone(silo, arguments, endpoint, siloPort);
         silo.Configure<SiloMessagingOptions>(messaging =>
         {
             messaging.ResponseTimeout = TimeSpan.FromSeconds(15);
@@ -150,15 +157,15 @@ internal sealed partial class SiloApplication : IAsyncDisposable
         });
     }
 
-    private static void StandAlone(ISiloBuilder silo, SiloArguments arguments, SiloSettings settings, EndpointFile endpoint)
+    private static void StandAlone(ISiloBuilder silo, SiloArguments arguments, EndpointFile endpoint, int siloPort)
     {
         var gateway = IPEndPoint.Parse(endpoint.Gateway);
-        silo.UseLocalhostClustering(PortOr(settings.SiloPort), gateway.Port, primarySiloEndpoint: null, ServiceId, endpoint.ClusterId);
+        silo.UseLocalhostClustering(siloPort, gateway.Port, primarySiloEndpoint: null, ServiceId, endpoint.ClusterId);
         silo.Services.AddKeyedSingleton<IGrainStorage>(StorageNames.Migrations, (services, _) =>
             new SqliteGrainStorage(Path.Combine(arguments.StateFolder, "grains.sqlite"), services.GetRequiredService<Serializer>()));
     }
 
-    private static void JoinByRedis(ISiloBuilder silo, SiloSettings settings, EndpointFile endpoint)
+    private static void JoinByRedis(ISiloBuilder silo, SiloSettings settings, EndpointFile endpoint, int siloPort)
     {
         var gateway = IPEndPoint.Parse(endpoint.Gateway);
         silo.Configure<ClusterOptions>(cluster =>
@@ -170,9 +177,9 @@ internal sealed partial class SiloApplication : IAsyncDisposable
         {
             own.AdvertisedIPAddress = gateway.Address;
             own.GatewayPort = gateway.Port;
-            own.SiloPort = PortOr(settings.SiloPort);
+            own.SiloPort = siloPort;
             own.GatewayListeningEndpoint = gateway;
-            own.SiloListeningEndpoint = new IPEndPoint(gateway.Address, own.SiloPort);
+            own.SiloListeningEndpoint = new IPEndPoint(gateway.Address, siloPort);
         });
 
         // Measured: a killed silo is known dead after 1.2 to 1.5 s, one that hangs after 6 s.
@@ -193,8 +200,6 @@ internal sealed partial class SiloApplication : IAsyncDisposable
             SiloTls.AddTo(silo, settings.Cluster.Tls);
         silo.Services.AddHostedService(services => ActivatorUtilities.CreateInstance<RedisPersistence>(services, settings.Cluster));
     }
-
-    private static int PortOr(int configured) => configured != 0 ? configured : FreePort.Choose();
 
     /// <summary>Tells the silos of different clusters on one machine apart: each user's or test's own silo is a cluster of its own.</summary>
     private string ClusterMark()

@@ -24,6 +24,7 @@ internal sealed class ControlCluster : IAsyncDisposable
     private readonly List<ControlHost> _hosts = [];
     private readonly List<IHost> _clients = [];
     private Process? _redis;
+    private FreePort? _redisPort;
     private string _clusterId = $"bench-{Guid.NewGuid():n}";
     private IPEndPoint[] _gateways = [];
 
@@ -95,6 +96,7 @@ internal sealed class ControlCluster : IAsyncDisposable
         }
 
         _belongings.Dispose();
+        _redisPort?.Dispose();
     }
 
     private async Task StartAllAsync(int silos, string images, int places, CancellationToken cancellationToken)
@@ -123,7 +125,8 @@ internal sealed class ControlCluster : IAsyncDisposable
     /// <returns>How silos reach it.</returns>
     private async Task<string> StartRedisAsync(CancellationToken cancellationToken)
     {
-        var port = FreePort.Choose();
+        _redisPort = FreePort.Choose();
+        var port = _redisPort.Number;
         var folder = _belongings.MakeFolder("redis");
         _redis = Process.Start(new ProcessStartInfo("redis-server",
         [

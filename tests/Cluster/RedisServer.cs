@@ -1,8 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using DistMigrate.Silo;
 using DistMigrate.Tests.Lab;
 
 namespace DistMigrate.Tests.Cluster;
@@ -13,7 +13,10 @@ internal sealed class RedisServer : IAsyncDisposable
     private readonly Belongings _belongings;
     private readonly NetworkPlace? _place;
     private readonly string _folder;
-    private readonly int _port = FreePort();
+
+    /// <summary>Its own while it does not run, too.</summary>
+    private readonly FreePort _port = FreePort.Choose();
+
     private readonly bool _isPersistent;
     private readonly string _configuration;
     private Process? _process;
@@ -32,7 +35,7 @@ internal sealed class RedisServer : IAsyncDisposable
     public string Password { get; } = $"pass-{Guid.NewGuid():n}";
 
     /// <summary>How silos and clients reach it.</summary>
-    public string ConnectionString => string.Create(CultureInfo.InvariantCulture, $"{Address}:{_port},password={Password}");
+    public string ConnectionString => string.Create(CultureInfo.InvariantCulture, $"{Address}:{_port.Number},password={Password}");
 
     private string Address => _place?.Address ?? "127.0.0.1";
 
@@ -63,7 +66,7 @@ internal sealed class RedisServer : IAsyncDisposable
     {
         var start = new ProcessStartInfo("redis-server",
         [
-            _configuration, "--port", _port.ToString(CultureInfo.InvariantCulture), "--bind", Address, "--protected-mode", "no", "--unixsocket", SocketPath, "--dir", _folder, "--save", "",
+            _configuration, "--port", _port.Number.ToString(CultureInfo.InvariantCulture), "--bind", Address, "--protected-mode", "no", "--unixsocket", SocketPath, "--dir", _folder, "--save", "",
             "--appendonly", _isPersistent ? "yes" : "no", "--appendfsync", "always", "--logfile", Path.Combine(_folder, "log"),
         ]);
         _place?.Take(start);
@@ -90,6 +93,7 @@ internal sealed class RedisServer : IAsyncDisposable
     {
         if (_process is not null)
             await KillAsync();
+        _port.Dispose();
     }
 
     private static void Forget(string folder)
@@ -103,23 +107,6 @@ internal sealed class RedisServer : IAsyncDisposable
         Directory.CreateDirectory(to);
         foreach (var file in Directory.EnumerateFiles(from))
             File.Copy(file, Path.Combine(to, Path.GetFileName(file)));
-    }
-
-    /// <summary>One below those of outgoing connections: while it does not run, a client's attempt to connect would be served by itself.</summary>
-    private static int FreePort()
-    {
-        while (true)
-        {
-            using var listener = new TcpListener(IPAddress.Loopback, Random.Shared.Next(10240, 32768));
-            try
-            {
-                listener.Start();
-                return ((IPEndPoint)listener.LocalEndpoint).Port;
-            }
-            catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse)
-            {
-            }
-        }
     }
 
     /// <summary>While it reads its file it answers with an error.</summary>
