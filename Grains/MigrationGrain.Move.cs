@@ -217,7 +217,7 @@ internal sealed partial class MigrationGrain
                 return;
             case { Reason: FailureReason.GuestExited }:
                 State.IsImageFree = false;
-                AddNote($"The guest's QEMU on {Spec.Host} has ended. The guest as it was when it was stopped is in {Spec.Request.ImagePath}: 'distmigrate restore' lets it run.");
+                AddNote($"The guest's QEMU on {Spec.Host} has ended. If {Spec.Request.ImagePath} is still there, it has the guest as it was when it was stopped: 'distmigrate restore' lets it run.");
                 await EnterOverAsync();
                 return;
             default:

@@ -257,6 +257,12 @@ internal sealed partial class MigrationGrain(
             Changed();
             _timer?.Change(RetryAfter, Next);
         }
+        catch (InconsistentStateException)
+        {
+            // Another coordinator has written since, or grain storage has lost what this one wrote. Orleans ends an activation for that
+            // only once nothing more comes to it, and its timer would go on.
+            StandDown();
+        }
     }
 
     private async Task RunStepsAsync()
@@ -287,22 +293,15 @@ internal sealed partial class MigrationGrain(
         }
         catch (MigrationException e) when (e.Reason == FailureReason.Fenced)
         {
-            LogFenced(logger, this.GetPrimaryKeyString());
-            _timer?.Dispose();
-            DeactivateOnIdle();
+            StandDown();
         }
-        catch (MigrationException e) when (e.Reason == FailureReason.StateUnavailable)
+        catch (Exception e) when (e is InconsistentStateException or MigrationException { Reason: FailureReason.StateUnavailable })
         {
             throw;
         }
         catch (MigrationException e) when (e.Reason == FailureReason.HostUnavailable)
         {
             await WaitForHostAsync(e.Message);
-        }
-        catch (InconsistentStateException)
-        {
-            // Another coordinator has written since: Orleans ends this activation.
-            throw;
         }
         catch (Exception e) when (e is OrleansException or TimeoutException || MustSucceed(State.Step))
         {
@@ -314,6 +313,14 @@ internal sealed partial class MigrationGrain(
             var failure = FailureTranslation.Translate(e);
             await FailAsync(failure.Reason, failure.Message);
         }
+    }
+
+    /// <summary>Another activation is in charge, or will be: it begins with what is remembered.</summary>
+    private void StandDown()
+    {
+        LogFenced(logger, this.GetPrimaryKeyString());
+        _timer?.Dispose();
+        DeactivateOnIdle();
     }
 
     /// <summary>Whether there is no other way than to try a step again: what is decided already is carried out.</summary>

@@ -311,7 +311,17 @@ public sealed class SaveAttempt(
     {
         if (HasSourceEnded())
             throw new GuestException(GuestFault.Exited, $"The QEMU of guest {plan.Guest} on {plan.Host} has ended.");
-        var guest = await OpenGuestAsync(cancellationToken);
+        SourceGuest guest;
+        try
+        {
+            guest = await OpenGuestAsync(cancellationToken);
+        }
+        catch (GuestException e) when (e.Fault == GuestFault.Unreachable && stops.Find(plan.Migration) is null)
+        {
+            // What its coordinator has asked for since was lost with grain storage's last writes.
+            throw new GuestException(GuestFault.Exited, $"The QEMU of guest {plan.Guest} on {plan.Host} is gone, and this host has brought the migration to its end before.", e);
+        }
+
         await guest.TakeBackAsync(await PublishedIdAsync(), stops.WasRunning(plan.Migration), isForced, cancellationToken);
         await RemoveProbeAsync();
     }

@@ -35,7 +35,7 @@ internal sealed class BenchGuest : IAsyncDisposable
             await qemu.WaitUntilReadyAsync(cancellationToken: cancellationToken);
             await qemu.PauseAsync(cancellationToken);
             ram = Libc.Open(Path.Combine(qemu.MemoryFolder, "pc.ram"), OpenFlags.ReadWrite);
-            Fill(ram, fill);
+            fill.WriteTo(ram);
             return new BenchGuest(qemu, ram, (long)mib * MiB);
         }
         catch
@@ -67,20 +67,6 @@ internal sealed class BenchGuest : IAsyncDisposable
     {
         _ram.Dispose();
         await _qemu.DisposeAsync();
-    }
-
-    private static void Fill(Descriptor ram, GuestFill fill)
-    {
-        var random = new Random(1);
-        var bytes = new byte[MiB];
-        foreach (var (first, count) in fill.Pieces)
-        {
-            for (var i = first; i < first + count; i++)
-            {
-                random.NextBytes(bytes);
-                Libc.PWriteExactly(ram, bytes, (long)i * MiB);
-            }
-        }
     }
 
     private static List<(long Offset, long Length)> HolesOf(Descriptor ram, long length)

@@ -10,12 +10,14 @@ namespace DistMigrate.Bench;
 /// <param name="UsedMiB">How much of it holds something else than zeros.</param>
 /// <param name="Migrations">Migrations of the control plane.</param>
 /// <param name="Silos">Silos of the control plane; 0 for one, and then three.</param>
+/// <param name="Kvm">Whether the guest of live runs with KVM.</param>
 /// <param name="Folder">Where the images go; it exists.</param>
 /// <param name="OwnsFolder">Whether the folder was made by us.</param>
-internal sealed record BenchOptions(string What, int Rounds, int MiB, int UsedMiB, int Migrations, int Silos, string Folder, bool OwnsFolder)
+internal sealed record BenchOptions(string What, int Rounds, int MiB, int UsedMiB, int Migrations, int Silos, bool Kvm, string Folder, bool OwnsFolder)
 {
     public const string Help = """
-        usage: bench/run saves|sparse|memory|steps|epochs|micro|all|live|receiver|lazy|faults|scrape [--rounds N] [--mib N] [--used N] [--folder PATH]
+        usage: bench/run saves|sparse|memory|steps|epochs|micro|all|receiver|lazy|faults|scrape [--rounds N] [--mib N] [--used N] [--folder PATH]
+               bench/run live [--accel tcg|kvm] [--rounds N] [--mib N] [--used N] [--folder PATH]
                bench/run control [--migrations N] [--silos 1|3] [--folder PATH]
         """;
 
@@ -29,12 +31,15 @@ internal sealed record BenchOptions(string What, int Rounds, int MiB, int UsedMi
             return false;
         var numbers = new Dictionary<string, int> { ["--rounds"] = 5, ["--mib"] = 2048, ["--used"] = 1945, ["--migrations"] = 1000, ["--silos"] = 0 };
         string? folder = null;
+        var kvm = false;
         for (var i = 1; i < args.Length; i += 2)
         {
             if (i + 1 == args.Length)
                 return false;
             if (args[i] == "--folder")
                 folder = Path.GetFullPath(args[i + 1]);
+            else if (args[i] == "--accel" && args[i + 1] is ("tcg" or "kvm"))
+                kvm = args[i + 1] == "kvm";
             else if (!numbers.ContainsKey(args[i]) || !int.TryParse(args[i + 1], NumberStyles.None, CultureInfo.InvariantCulture, out var number) || number < 1)
                 return false;
             else
@@ -57,7 +62,7 @@ internal sealed record BenchOptions(string What, int Rounds, int MiB, int UsedMi
         }
 
         options = new BenchOptions(
-            args[0], numbers["--rounds"], mib, used, numbers["--migrations"], numbers["--silos"],
+            args[0], numbers["--rounds"], mib, used, numbers["--migrations"], numbers["--silos"], kvm,
             folder ?? Directory.CreateTempSubdirectory("dm-bench-").FullName, folder is null);
         return true;
     }

@@ -16,6 +16,8 @@ internal sealed class ClusterHost(
     string name, string folder, IReadOnlyDictionary<string, string> settings, Belongings belongings, NetworkPlace? place = null, PrivateMount? mount = null)
     : IAsyncDisposable
 {
+    private static readonly TimeSpan BootLimit = TimeSpan.FromSeconds(120);
+
     private readonly StringBuilder _log = new();
     private Process? _process;
 
@@ -69,7 +71,7 @@ internal sealed class ClusterHost(
 
     /// <summary>Starts a guest that checks its memory, which the host knows by its name.</summary>
     public async Task<QemuProcess> StartGuestAsync(
-        string name, MemoryKind memory = MemoryKind.SharedFile, int mib = 24, SelfCheckBoot? boot = null)
+        string name, MemoryKind memory = MemoryKind.SharedFile, int mib = 24, SelfCheckBoot? boot = null, bool kvm = false)
     {
         Directory.CreateDirectory(GuestFolder);
         var guest = await QemuProcess.StartAsync(new GuestRecipe
@@ -77,9 +79,10 @@ internal sealed class ClusterHost(
             Boot = boot ?? new SelfCheckBoot(),
             MiB = mib,
             Memory = memory,
+            Kvm = kvm,
             ExtraArguments = ["-qmp", $"unix:{Path.Combine(GuestFolder, name + ".qmp")},server=on,wait=off"],
         });
-        await guest.WaitUntilReadyAsync();
+        await guest.WaitUntilReadyAsync(BootLimit);
         return guest;
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 using DistMigrate.Tests.Lab;
 
@@ -81,7 +82,22 @@ internal sealed class FaultedMove : IAsyncDisposable
         if (_case.Mark == MoveMark.Queued)
             await BlockAsync();
         _id = await BeginAsync();
-        await Wait.UntilAsync(() => IsReached(_case.Mark) || IsOver, $"{_case.Mark} or the end");
+        var asked = Stopwatch.StartNew();
+
+        // An earlier case's move may have the place a while longer, if Redis lost its end.
+        var status = "";
+        await Wait.UntilAsync(
+            async () =>
+            {
+                if (IsReached(_case.Mark) || IsOver)
+                    return true;
+                if (asked.Elapsed < Pace)
+                    return false;
+                asked.Restart();
+                status = (await _cluster.TryReadPageAsync(_id)).ToString() ?? "";
+                return false;
+            },
+            $"{_case.Mark} or the end", EndLimit, () => status);
         if (_case.Fault == MoveFault.LosesOfRedis)
             _cluster.Redis.Remember();
         await LetPassAsync(_case.Delay);

@@ -105,7 +105,7 @@ public sealed class MoveTests
     {
         await using var cluster = await ClusterUnderTest.StartAsync();
         await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", MemoryKind.SharedFile);
-        var id = (await cluster.RunAsync("move", "vm1", "--to", "host-b", "--mode", "stopped", "--bwlimit", "4MiB/s", "--detach")).ExpectOk().Output.Trim();
+        var id = (await cluster.RunAsync("move", "vm1", "--to", "host-b", "--mode", "stopped", "--bwlimit", "1MiB/s", "--detach")).ExpectOk().Output.Trim();
         await cluster.WaitUntilCopyingAsync(id);
         await cluster.Hosts[1].Launched("vm1").KillAsync();
         var failed = await cluster.RunAsync("watch", id);
@@ -119,7 +119,7 @@ public sealed class MoveTests
     {
         await using var cluster = await ClusterUnderTest.StartAsync();
         await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", MemoryKind.SharedFile);
-        var id = (await cluster.RunAsync("move", "vm1", "--to", "host-b", "--mode", "stopped", "--bwlimit", "2MiB/s", "--detach")).ExpectOk().Output.Trim();
+        var id = (await cluster.RunAsync("move", "vm1", "--to", "host-b", "--mode", "stopped", "--bwlimit", "1MiB/s", "--detach")).ExpectOk().Output.Trim();
         await cluster.WaitUntilCopyingAsync(id);
         (await cluster.RunAsync("cancel", id)).ExpectOk();
         await source.WaitForStepsAsync();
@@ -135,7 +135,7 @@ public sealed class MoveTests
         await using var cluster = await ClusterUnderTest.StartAsync();
         await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", memory, 96, new SelfCheckBoot { AtFullSpeed = true, Seed = 3, LowerMiB = 1, UpperMiB = 8 });
         var id = (await cluster.RunAsync(
-            "move", "vm1", "--to", "host-b", "--mode", mode, "--max-downtime", "2s", "--bwlimit", "4MiB/s", "--detach")).ExpectOk().Output.Trim();
+            "move", "vm1", "--to", "host-b", "--mode", mode, "--max-downtime", "100ms", "--policy", "minimal-downtime", "--bwlimit", "4MiB/s", "--detach")).ExpectOk().Output.Trim();
         await cluster.WaitUntilCopyingAsync(id);
         await source.WaitForStepsAsync(3);
         (await cluster.RunAsync("complete", id)).ExpectOk();
@@ -147,12 +147,46 @@ public sealed class MoveTests
         await cluster.Hosts[1].Launched("vm1").WaitForStepsAsync();
     }
 
+    [RequiresQemuFact(LabNeeds.Redis | LabNeeds.SelfCheckGuest | LabNeeds.Kvm)]
+    public async Task A_guest_with_KVM_moves_and_nothing_is_compared()
+    {
+        await using var cluster = await ClusterUnderTest.StartAsync();
+        await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", boot: new SelfCheckBoot { AtFullSpeed = true, UpperMiB = 12 }, kvm: true);
+        var moved = (await cluster.RunAsync("move", "vm1", "--to", "host-b", "--max-downtime", "2s", "--output", "json")).ExpectOk().Json;
+        Assert.Equal(0, await source.WaitForExitAsync());
+        Assert.DoesNotContain("compare", moved.GetProperty("downtime-parts").EnumerateArray().Select(part => Text(part, "name")));
+        await cluster.Hosts[1].Launched("vm1").WaitForStepsAsync();
+    }
+
+    /// <summary>What nobody remembers but the files of its hosts must not be waited for: it would keep its places.</summary>
+    [RequiresQemuFact(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
+    public async Task A_move_whose_end_Redis_has_lost_ends_again_though_its_guest_is_gone_from_both_hosts()
+    {
+        await using var cluster = await ClusterUnderTest.StartAsync();
+        await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", MemoryKind.SharedFile);
+        var image = cluster.Image("vm1.img");
+        var id = (await cluster.RunAsync("move", "vm1", "--to", "host-b", "--mode", "stopped", "--image", image, "--detach")).ExpectOk().Output.Trim();
+        await Wait.UntilAsync(() => File.Exists(image + ".claim.1"), "somebody may run the guest");
+        cluster.Redis.Remember();
+        await cluster.WaitAsync(id, status => Text(status, "phase") == "completed", "it is completed");
+        await cluster.Hosts[1].Launched("vm1").KillAsync();
+
+        await cluster.KillAllAsync();
+        await cluster.Redis.KillAsync();
+        cluster.Redis.LoseWhatCameLater();
+        await cluster.Redis.StartAgainAsync();
+        await cluster.StartAllAsync();
+        var last = "";
+        await Wait.UntilAsync(
+            async () => (last = Text(await cluster.StatusAsync(id), "phase")!) is "completed" or "failed", "it has ended again", TimeSpan.FromSeconds(60), () => $"{last}\n{cluster.Log}");
+    }
+
     [RequiresQemuFact(LabNeeds.Redis | LabNeeds.SelfCheckGuest)]
     public async Task A_live_move_is_cancelled_and_neither_a_QEMU_nor_a_file_is_left()
     {
         await using var cluster = await ClusterUnderTest.StartAsync();
         await using var source = await cluster.Hosts[0].StartGuestAsync("vm1", MemoryKind.SharedFile);
-        var id = (await cluster.RunAsync("move", "vm1", "--to", "host-b", "--mode", "stream", "--bwlimit", "2MiB/s", "--detach")).ExpectOk().Output.Trim();
+        var id = (await cluster.RunAsync("move", "vm1", "--to", "host-b", "--mode", "stream", "--bwlimit", "1MiB/s", "--detach")).ExpectOk().Output.Trim();
         await cluster.WaitUntilCopyingAsync(id);
         Assert.Equal("running", await source.Monitor.RunStateAsync());
         (await cluster.RunAsync("cancel", id)).ExpectOk();

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 
 namespace DistMigrate.Tests.Lab;
 
-/// <summary>A guest that is one boot sector on a floppy, with parameters at given offsets of the sector.</summary>
+/// <summary>A guest that is one boot sector on a floppy, or a kernel of that size, with parameters at given offsets of the sector.</summary>
 internal static class BootSector
 {
     private const int FloppyBytes = 1440 * 1024;
@@ -28,9 +28,9 @@ internal static class BootSector
         }
     }
 
-    /// <summary>Writes the floppy into a folder, unless another guest has it there, and returns the QEMU arguments that boot it.</summary>
+    /// <summary>Writes the floppy into a folder, unless another guest has it there, and returns the QEMU arguments that boot it, with KVM or without.</summary>
     public static async Task<IReadOnlyList<string>> PrepareAsync(
-        string folder, byte[] sector, IEnumerable<(int Offset, int Value)> parameters, CancellationToken cancellationToken)
+        string folder, byte[] sector, IEnumerable<(int Offset, int Value)> parameters, bool kvm, CancellationToken cancellationToken)
     {
         var disk = new byte[FloppyBytes];
         sector.CopyTo(disk, 0);
@@ -39,6 +39,10 @@ internal static class BootSector
         var path = Path.Combine(folder, "boot.img");
         if (!File.Exists(path))
             await File.WriteAllBytesAsync(path, disk, cancellationToken);
+
+        // A KVM inside a virtual machine may be so slow that the firmware gives the floppy up.
+        if (kvm)
+            return ["-kernel", path];
 
         // A floppy, because the firmware leaves a virtio or AHCI disk with queues in high memory, which the walk overwrites and the device
         // reads and writes again at every stop and cont. Read-only, so that a source and its target can both hold it.

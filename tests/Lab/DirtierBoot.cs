@@ -1,11 +1,14 @@
 namespace DistMigrate.Tests.Lab;
 
-/// <summary>The boot sector of <c>Guests/dirtier.asm</c>: it fills its memory once, and then dirties it at a given rate. It does not check it.</summary>
+/// <summary>The boot sector of <c>Guests/dirtier.asm</c>: it dirties its memory at a given rate. It does not check it.</summary>
 public sealed record DirtierBoot : GuestBoot
 {
     private static readonly Lazy<byte[]> Sector = new(() => BootSector.Assemble("dirtier.asm"));
 
-    /// <summary>MiB at which the filled memory ends; it begins at 1.</summary>
+    /// <summary>MiB at which the memory that it dirties begins; at least 1.</summary>
+    public required int LowerMiB { get; init; }
+
+    /// <summary>MiB at which that ends.</summary>
     public required int UpperMiB { get; init; }
 
     /// <summary>MiB of pages dirtied per second.</summary>
@@ -23,6 +26,6 @@ public sealed record DirtierBoot : GuestBoot
     /// <inheritdoc/>
     public override string? Fault(string serial) => null;
 
-    internal override Task<IReadOnlyList<string>> PrepareAsync(string folder, CancellationToken cancellationToken) => BootSector.PrepareAsync(
-        folder, Sector.Value, [(4, 1), (8, UpperMiB), (12, MiBPerSecond * 256 / 100)], cancellationToken);
+    internal override Task<IReadOnlyList<string>> PrepareAsync(string folder, bool kvm, CancellationToken cancellationToken) => BootSector.PrepareAsync(
+        folder, Sector.Value, [(4, LowerMiB), (8, UpperMiB), (12, MiBPerSecond * 256 / 100), (16, kvm ? 1 : 0)], kvm, cancellationToken);
 }

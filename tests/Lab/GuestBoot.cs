@@ -18,8 +18,8 @@ public abstract record GuestBoot
     /// <param name="serial">Everything the guest printed.</param>
     public abstract string? Fault(string serial);
 
-    /// <summary>Writes the boot files into <paramref name="folder"/>, unless another guest has them there, and returns the QEMU arguments that boot them.</summary>
-    internal abstract Task<IReadOnlyList<string>> PrepareAsync(string folder, CancellationToken cancellationToken);
+    /// <summary>Writes the boot files into <paramref name="folder"/>, unless another guest has them there, and returns the QEMU arguments that boot them, with KVM or without.</summary>
+    internal abstract Task<IReadOnlyList<string>> PrepareAsync(string folder, bool kvm, CancellationToken cancellationToken);
 
     /// <summary>The first line that starts with one of the words, once the guest has printed it to its end.</summary>
     private protected static string? FirstLineWith(string serial, params ReadOnlySpan<string> words)

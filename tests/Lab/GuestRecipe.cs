@@ -21,6 +21,9 @@ public sealed record GuestRecipe
     /// <summary>Virtual CPUs.</summary>
     public int VCpus { get; init; } = 1;
 
+    /// <summary>With KVM instead of QEMU's translation (TCG); takes <see cref="LabNeeds.Kvm"/>.</summary>
+    public bool Kvm { get; init; }
+
     /// <summary>Where the files of <see cref="MemoryKind.SharedFile"/> are made, each guest in a folder of its own. Null: /dev/shm, or the guest's folder where there is none.</summary>
     public string? MemoryFolder { get; init; }
 

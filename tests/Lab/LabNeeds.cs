@@ -31,6 +31,9 @@ public enum LabNeeds
     /// <summary>The browser Chromium.</summary>
     Browser = 128,
 
+    /// <summary>A KVM that runs QEMU's default CPU.</summary>
+    Kvm = 256,
+
     /// <summary>Everything for <see cref="SelfCheckBoot"/>.</summary>
     SelfCheckGuest = Qemu | Nasm,
 

@@ -14,6 +14,7 @@ public static partial class LabPrograms
     private const string Remedy = "run eng/require test";
 
     private static readonly Lazy<string?> QemuFault = new(FindQemuFault);
+    private static readonly Lazy<string?> KvmFault = new(FindKvmFault);
     private static readonly Lazy<string> NewestMachineName = new(FindNewestMachine);
 
     /// <summary>The name or path of the QEMU that the Lab starts.</summary>
@@ -52,6 +53,11 @@ public static partial class LabPrograms
 
     /// <summary>The newest versioned q35 machine of the installed QEMU, for example <c>pc-q35-10.0</c>: never an alias, which would mean another machine after an upgrade.</summary>
     public static string NewestMachine => NewestMachineName.Value;
+
+    /// <summary>Why a test is skipped: with CI set only for what no program that is installed would bring.</summary>
+    /// <param name="needs">What the test is about to use.</param>
+    public static string? ReasonToSkip(LabNeeds needs) =>
+        IsContinuousIntegration ? Missing(needs & LabNeeds.Kvm) : Missing(needs);
 
     /// <summary>What is missing and what to do about it, in one sentence; null when everything is there.</summary>
     /// <param name="needs">What the caller is about to use.</param>
@@ -97,6 +103,11 @@ public static partial class LabPrograms
             return missing;
         }
 
+        if (needs.HasFlag(LabNeeds.Kvm) && KvmFault.Value is { } kvm)
+        {
+            return kvm;
+        }
+
         return needs.HasFlag(LabNeeds.Namespaces) ? LabNetwork.Missing : null;
     }
 
@@ -135,6 +146,24 @@ public static partial class LabPrograms
         return match.Success && int.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture) >= OldestQemu
             ? null
             : $"mapped-ram needs QEMU {OldestQemu} or newer, and this is \"{text.Split('\n')[0]}\": {Remedy}.";
+    }
+
+    private static string? FindKvmFault()
+    {
+        if (QemuFault.Value is { } fault)
+        {
+            return fault;
+        }
+
+        try
+        {
+            Run("sh", "-c", $"echo quit | {Qemu} -nodefaults -display none -machine q35 {string.Join(' ', QemuArguments.Kvm)} -S -monitor stdio");
+            return null;
+        }
+        catch (InvalidOperationException e)
+        {
+            return $"QEMU cannot use KVM here: {e.Message}";
+        }
     }
 
     private static string FindNewestMachine()

@@ -41,7 +41,7 @@ public sealed partial record LinuxBoot : GuestBoot
         return ready.Success ? (ready.Groups[1].Value, 0) : null;
     }
 
-    internal override async Task<IReadOnlyList<string>> PrepareAsync(string folder, CancellationToken cancellationToken)
+    internal override async Task<IReadOnlyList<string>> PrepareAsync(string folder, bool kvm, CancellationToken cancellationToken)
     {
         var path = Path.Combine(folder, "initramfs.cpio");
         if (!File.Exists(path))

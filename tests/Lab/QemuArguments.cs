@@ -8,6 +8,9 @@ internal static class QemuArguments
     /// <summary>A value inside a comma-separated option: QEMU reads two commas as one.</summary>
     public static string Escape(string value) => value.Replace(",", ",,", StringComparison.Ordinal);
 
+    /// <summary>With hardware's help. The default CPU is what every KVM can run, also one inside a virtual machine.</summary>
+    public static IReadOnlyList<string> Kvm { get; } = ["-accel", "kvm", "-cpu", "qemu64"];
+
     /// <summary>
     /// Backends and NUMA nodes of the recipe. A single block is called pc.ram whatever its kind, so that images of one kind load into
     /// guests of another; the blocks of several nodes are called mem0, mem1, ...

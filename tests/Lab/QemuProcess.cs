@@ -219,13 +219,13 @@ public sealed class QemuProcess : IAsyncDisposable
         [
             "-no-user-config", "-nodefaults", "-display", "none",
             "-machine", machine + onlyBlock,
-            "-accel", "tcg",
+            .. recipe.Kvm ? QemuArguments.Kvm : ["-accel", "tcg"],
             .. QemuArguments.Memory(recipe, folder.MemoryPath),
             .. Monitor("qmp"),
             .. Monitor("control"),
             "-chardev", $"file,id=serial,path={QemuArguments.Escape(folder.File("serial"))}",
             "-serial", "chardev:serial",
-            .. await recipe.Boot.PrepareAsync(recipe.BootFolder ?? folder.Path, cancellationToken),
+            .. await recipe.Boot.PrepareAsync(recipe.BootFolder ?? folder.Path, recipe.Kvm, cancellationToken),
         ];
         if (recipe.Name is not null)
         {

@@ -4,7 +4,7 @@ namespace DistMigrate.Tests.Lab;
 
 /// <summary>
 /// A fact that needs programs of the machine. Where one is missing it is skipped with the reason; with CI set it runs and fails with
-/// that reason, because a machine that should test everything must not pass by skipping.
+/// that reason, because a machine that should test everything must not pass by skipping. Without a KVM it is always skipped.
 /// </summary>
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class RequiresQemuFactAttribute : FactAttribute
@@ -13,10 +13,7 @@ public sealed class RequiresQemuFactAttribute : FactAttribute
     public RequiresQemuFactAttribute(LabNeeds needs = LabNeeds.SelfCheckGuest)
     {
         Needs = needs;
-        if (!LabPrograms.IsContinuousIntegration)
-        {
-            Skip = LabPrograms.Missing(needs);
-        }
+        Skip = LabPrograms.ReasonToSkip(needs);
     }
 
     /// <summary>What must be on the machine.</summary>

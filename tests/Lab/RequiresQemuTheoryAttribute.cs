@@ -10,10 +10,7 @@ public sealed class RequiresQemuTheoryAttribute : TheoryAttribute
     public RequiresQemuTheoryAttribute(LabNeeds needs = LabNeeds.SelfCheckGuest)
     {
         Needs = needs;
-        if (!LabPrograms.IsContinuousIntegration)
-        {
-            Skip = LabPrograms.Missing(needs);
-        }
+        Skip = LabPrograms.ReasonToSkip(needs);
     }
 
     /// <summary>What must be on the machine.</summary>

@@ -1,13 +1,14 @@
 ; A guest that dirties memory at a given rate, in one boot sector.
 ;
-; It prints START, fills the pages of [lower, upper) with pseudo-random words, and then, a hundred times a second, adds one to the first
-; word of the next so many pages, going round. It prints one '.' on COM1 after the filling and one for each second after that.
-; In between it waits for the timer, so that it takes no more of the CPU than its rate needs.
+; It prints START, and then, a hundred times a second, adds one to the first word of the next so many pages of [lower, upper), going
+; round. It prints one '.' on COM1 for each second. In between it waits for the timer, so that it takes no more of the CPU than its rate
+; needs, and each page takes three instructions, since a KVM that emulates them all takes a microsecond for each.
 ;
 ; Parameters are words that the builder of the image patches, at these offsets of the sector:
 ;     4   lower limit in MiB, at least 1
 ;     8   upper limit in MiB
-;     12  pages per tick of 10 ms; 0: none
+;     12  pages per tick of 10 ms, at most all of them; 0: none
+;     16  0: an interrupt of the timer wakes it. 1: it reads the timer all the time, for a KVM that delivers no interrupts
 
         org 0x7c00
         bits 16
@@ -22,6 +23,12 @@ IDT     equ 0x6000
 lower:  dd 1
 upper:  dd 2
 pages:  dd 0
+poll:   dd 0
+
+        align 4
+multiboot:                              ; for -kernel: firmware gives a floppy up that a slow KVM reads
+        dd 0x1badb002, 0x10000, -(0x1badb002 + 0x10000)
+        dd multiboot, $$, $$ + 512, $$ + 512, loaded
 
 start:
         cli
@@ -39,6 +46,9 @@ start:
         jmp CODE:protected
 
         bits 32
+loaded: lgdt [gdtr]
+        jmp CODE:protected
+
 protected:
         mov ax, DATA
         mov ds, ax
@@ -60,16 +70,6 @@ protected:
         call print
         shl dword [lower], 20
         shl dword [upper], 20
-
-        mov edi, [lower]                ; fill
-        mov eax, edi
-.fill:  imul eax, eax, 1664525
-        add eax, 1013904223
-        stosd
-        cmp edi, [upper]
-        jb .fill
-        mov al, '.'
-        call put
 
         mov edi, IDT                    ; only the timer has a handler: IRQ 0, moved to vector 32
         xor eax, eax
@@ -110,16 +110,35 @@ protected:
 
         mov ebx, [lower]
         xor ebp, ebp                    ; ticks
+        xor edi, edi                    ; the timer's count, which goes down
+        cmp [poll], edi
+        jne tick
         sti
-tick:   hlt
+tick:   cmp dword [poll], 0
+        jne .read
+        hlt
+        jmp .go
+.read:  xor eax, eax
+        out 0x43, al                    ; latch it
+        in al, 0x40
+        mov ah, al
+        in al, 0x40
+        xchg al, ah
+        cmp eax, edi
+        mov edi, eax
+        jbe .read
+.go:
         mov ecx, [pages]
         jecxz .count
 .page:  inc dword [ebx]
         add ebx, 4096
-        cmp ebx, [upper]
-        jb .next
+        loop .page
+        mov eax, [pages]                ; so many are left before the end, or it begins again
+        shl eax, 12
+        add eax, ebx
+        cmp eax, [upper]
+        jbe .count
         mov ebx, [lower]
-.next:  loop .page
 .count: inc ebp
         cmp ebp, 100
         jb tick

@@ -34,6 +34,11 @@ lower:  dd 1
 upper:  dd 0
 seed:   dd 0
 
+        align 4
+multiboot:                              ; for -kernel: firmware gives a floppy up that a slow KVM reads
+        dd 0x1badb002, 0x10000, -(0x1badb002 + 0x10000)
+        dd multiboot, $$, $$ + 512, $$ + 512, loaded
+
 start:
         cli
         cld
@@ -50,6 +55,9 @@ start:
         jmp CODE:protected
 
         bits 32
+loaded: lgdt [gdtr]
+        jmp CODE:protected
+
 protected:
         mov ax, DATA
         mov ds, ax

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using DistMigrate.Contracts;
 using DistMigrate.Grains.Metrics;
 using DistMigrate.Silo;
@@ -7,12 +8,13 @@ using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
+using Xunit.Abstractions;
 
 namespace DistMigrate.Tests.Unit.Silo;
 
 /// <summary>Alone: OpenTelemetry listens to the meters of the whole process.</summary>
 [Collection(nameof(SiloTelemetryTests)), CollectionDefinition(nameof(SiloTelemetryTests), DisableParallelization = true)]
-public sealed class SiloTelemetryTests
+public sealed class SiloTelemetryTests(ITestOutputHelper output)
 {
     /// <summary>OpenTelemetry shows no new series of an instrument that has reached its limit: a silo that has moved many guests must still show the next.</summary>
     [Fact]
@@ -31,6 +33,7 @@ public sealed class SiloTelemetryTests
 
         const int last = 10_000;
         var scrape = "";
+        var took = TimeSpan.Zero;
         for (var i = 1; i <= last; i++)
         {
             metrics.Show(Sample(i, MigrationPhase.Active, null));
@@ -41,13 +44,20 @@ public sealed class SiloTelemetryTests
             // The endpoint answers from a cache for a moment of real time; instruments are made anew on the test's clock.
             time.Advance(TimeSpan.FromSeconds(10));
             await Lab.Wait.UntilAsync(
-                async () => (scrape = await http.GetStringAsync("/metrics")).Contains($"\"guest-{i}\"", StringComparison.Ordinal),
+                async () =>
+                {
+                    var began = Stopwatch.GetTimestamp();
+                    scrape = await http.GetStringAsync("/metrics");
+                    took = Stopwatch.GetElapsedTime(began);
+                    return scrape.Contains($"\"guest-{i}\"", StringComparison.Ordinal);
+                },
                 $"guest {i} is shown", details: () => string.Join("\n", scrape.Split("\n").Where(line => line.Contains("overflow", StringComparison.Ordinal) || line.Contains($"guest-{i - 1}\"", StringComparison.Ordinal)).Take(20)));
         }
 
         Assert.DoesNotContain("overflow", scrape, StringComparison.Ordinal);
         Assert.Equal(MigrationMetrics.MostEnded, scrape.Split("\ndistmigrate_migration_info{").Length - 1);
         Assert.InRange(scrape.Length, 1, 2 << 20);
+        output.WriteLine($"after {last} migrations: {scrape.Length >> 10} KiB, in {took.TotalMilliseconds:0} ms");
 
         MigrationSample Sample(int i, MigrationPhase phase, DateTimeOffset? ended) => new(
             new MigrationSpec($"m-{i}", "host-a", time.GetUtcNow(), new MigrationRequest(MigrationKind.Save, $"guest-{i}", "/q", "/i", new SaveOptions(), null)),
