@@ -67,6 +67,9 @@ public interface IGuest : IAsyncDisposable
     /// <inheritdoc cref="QemuGuest.CaptureDeviceStateAsync"/>
     Task<DeviceSections> CaptureDeviceStateAsync(DeviceStateMethod method, bool releasesDisks, CancellationToken cancellationToken);
 
+    /// <inheritdoc cref="QemuGuest.CanLimitDirtyRateAsync"/>
+    Task<bool> CanLimitDirtyRateAsync(CancellationToken cancellationToken);
+
     /// <inheritdoc cref="QemuGuest.ReadMigrationSettingsAsync(StreamLimits, CancellationToken)"/>
     Task<MigrationSettingsSnapshot> ReadMigrationSettingsAsync(StreamLimits limits, CancellationToken cancellationToken);
 

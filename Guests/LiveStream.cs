@@ -11,7 +11,7 @@ namespace DistMigrate.Guests;
 internal sealed class LiveStream(QmpClient qmp, int pid, TimeProvider time)
 {
     private const string SnapshotCapability = "background-snapshot";
-    private const string ThrottleCapability = "auto-converge";
+    private const string AutoConvergeCapability = "auto-converge";
     private const string MultifdCapability = "multifd";
 
     /// <summary>QEMU's settings of a snapshot.</summary>
@@ -27,8 +27,8 @@ internal sealed class LiveStream(QmpClient qmp, int pid, TimeProvider time)
             ["max-bandwidth"] = 0,
             ["downtime-limit"] = limits.DowntimeLimit,
         };
-        if (limits.Throttles)
-            capabilities.Add(ThrottleCapability);
+        if (limits.Throttle != StreamThrottle.None)
+            capabilities.Add(limits.Throttle == StreamThrottle.DirtyLimit ? DirtyLimit.Capability : AutoConvergeCapability);
         if (limits.Channels > 1)
         {
             capabilities.Add(MultifdCapability);
@@ -50,7 +50,7 @@ internal sealed class LiveStream(QmpClient qmp, int pid, TimeProvider time)
         if (limits.Channels > 1 && await TryPrecopyAsync(sink, limits, stopped, cancellationToken) is { } devices)
             return devices;
         return await TryPrecopyAsync(sink, limits with { Channels = 1 }, stopped, cancellationToken)
-            ?? throw new GuestException(GuestFault.Unsupported, $"This QEMU has no {ThrottleCapability}. Choose another policy than must-finish.");
+            ?? throw new GuestException(GuestFault.Unsupported, $"This QEMU has no {AutoConvergeCapability}. Choose another policy than must-finish.");
     }
 
     /// <summary>Takes a snapshot. QEMU's settings are the same afterwards.</summary>
@@ -140,7 +140,7 @@ internal sealed class LiveStream(QmpClient qmp, int pid, TimeProvider time)
         return new StreamProgress(
             (int)ram.RequiredNumber("dirty-sync-count"), ram.RequiredNumber("remaining"),
             (double)ram.RequiredNumber("dirty-pages-rate") * ram.RequiredNumber("page-size"),
-            reply.TryGetProperty("cpu-throttle-percentage", out _) ? (int)reply.RequiredNumber("cpu-throttle-percentage") : 0);
+            reply.TryGetProperty("cpu-throttle-percentage", out _) ? (int)reply.RequiredNumber("cpu-throttle-percentage") : DirtyLimit.PercentOf(reply));
     }
 
     /// <summary>Changes the expected rest at which QEMU stops the guest.</summary>

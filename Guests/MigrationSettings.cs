@@ -53,6 +53,8 @@ internal sealed class MigrationSettings(QmpClient qmp, IReadOnlyList<string> cap
     {
         await SetParametersAsync(before.Parameters.Select(p => (p.Key, JsonNode.Parse(p.Value.GetRawText())!)), CancellationToken.None);
         await SetCapabilitiesAsync(before.Capabilities.Select(c => (c.Key, c.Value)), CancellationToken.None);
+        if (before.Capabilities.ContainsKey(DirtyLimit.Capability))
+            await DirtyLimit.LiftAsync(qmp);
     }
 
     /// <summary>Puts back what nobody has changed since: a setting that is no longer ours is another's by now.</summary>

@@ -212,6 +212,10 @@ public sealed class QemuGuest : IGuest
     public Task<MigrationSettingsSnapshot> ReadMigrationSettingsAsync(CancellationToken cancellationToken) =>
         MigrationSettings.ForDeviceState(Qmp).ReadAsync(cancellationToken);
 
+    /// <summary>Whether QEMU can limit how fast each CPU dirties memory, and nobody has it do so.</summary>
+    /// <exception cref="GuestException">QEMU did not answer, or in a way that is not known.</exception>
+    public Task<bool> CanLimitDirtyRateAsync(CancellationToken cancellationToken) => DirtyLimit.IsPossibleAsync(Qmp, cancellationToken);
+
     /// <summary>The migration settings of QEMU that <see cref="StreamAsync"/> would change now, to be kept as those of a capture are.</summary>
     /// <exception cref="GuestException">QEMU did not answer, or in a way that is not known.</exception>
     public Task<MigrationSettingsSnapshot> ReadMigrationSettingsAsync(StreamLimits limits, CancellationToken cancellationToken) =>

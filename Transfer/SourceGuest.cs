@@ -145,6 +145,8 @@ internal sealed class SourceGuest : IImageSource, IAsyncDisposable
     public async Task<DeviceSections> StreamAsync(
         IRamStreamSink sink, StreamLimits limits, FileIdentity image, Action stopped, CancellationToken cancellationToken)
     {
+        if (limits.Throttle == StreamThrottle.AutoConverge && await _qemu.CanLimitDirtyRateAsync(cancellationToken))
+            limits = limits with { Throttle = StreamThrottle.DirtyLimit };
         var devices = await ReceiveAsync(image, await _qemu.ReadMigrationSettingsAsync(limits, cancellationToken), StreamAsync, cancellationToken);
         await EnsureSameBlocksAsync(cancellationToken);
         return devices;

@@ -132,7 +132,7 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
 
     /// <summary>QEMU may take a quarter of the budget for what it has still to send; what waits to be written by then takes another (<see cref="StreamFeed"/>),
     /// and the rest is for device state, fsync and publication.</summary>
-    private StreamLimits Limits => new(Allowed / 4, plan.Throttles, plan.Channels);
+    private StreamLimits Limits => new(Allowed / 4, plan.Throttles ? StreamThrottle.AutoConverge : StreamThrottle.None, plan.Channels);
 
     private void Stopped()
     {

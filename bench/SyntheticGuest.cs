@@ -105,6 +105,8 @@ internal sealed class SyntheticGuest : IGuest
 
     public IGuestMemory OpenMemory(RamBlock block) => Memory;
 
+    public Task<bool> CanLimitDirtyRateAsync(CancellationToken cancellationToken) => Task.FromResult(false);
+
     public Task<MigrationSettingsSnapshot> ReadMigrationSettingsAsync(StreamLimits limits, CancellationToken cancellationToken) =>
         throw new NotSupportedException("A synthetic guest is saved stopped.");
 

@@ -74,6 +74,20 @@ public sealed class LiveSaveTests(ProductUnderTest product) : IClassFixture<Prod
     }
 
     [RequiresQemuFact]
+    public async Task A_guest_that_must_be_saved_is_slowed_down_until_it_is()
+    {
+        var image = product.Image("slowed.image");
+        await using var source = await StartAsync();
+        var id = await product.BeginSaveAsync(source, image, "--mode", "stream", "--max-downtime", "100ms", "--policy", "must-finish", "--bwlimit", "24MiB/s");
+        await product.WaitForStatusAsync(
+            id,
+            status => status.TryGetProperty("live", out var live) && live.ValueKind == System.Text.Json.JsonValueKind.Object && live.GetProperty("throttle").GetInt32() > 0,
+            "its CPUs are held back");
+        (await product.RunAsync("complete", id)).ExpectOk();
+        await ExpectGoodAsync(source, image);
+    }
+
+    [RequiresQemuFact]
     public async Task A_guest_that_would_stand_still_for_too_long_runs_on_and_the_save_says_so_in_the_end()
     {
         // Quiet enough for QEMU to stop it at once; nothing is published within a millisecond.

@@ -24,6 +24,12 @@ internal sealed class FakeQemu : IAsyncDisposable
     /// <summary>Its migration capabilities, as a guest's manager has set them.</summary>
     public ConcurrentDictionary<string, bool> Capabilities { get; } = new() { ["events"] = false, ["x-ignore-shared"] = false, ["auto-converge"] = true, ["xbzrle"] = false };
 
+    /// <summary>Whether it runs with KVM and a dirty ring, which the capability dirty-limit takes.</summary>
+    public bool HasDirtyRing { get; set; }
+
+    /// <summary>What <c>query-vcpu-dirty-limit</c> gives; null where QEMU does not know it.</summary>
+    public string? DirtyLimits { get; set; }
+
     /// <summary>Its migration parameters, as a guest's manager has set them.</summary>
     public ConcurrentDictionary<string, string> Parameters { get; } = new() { ["max-bandwidth"] = "134217728", ["tls-creds"] = "\"\"", ["downtime-limit"] = "300" };
 
@@ -80,6 +86,13 @@ internal sealed class FakeQemu : IAsyncDisposable
                 return ("return", new JsonArray([.. Capabilities.Select(c => new JsonObject { ["capability"] = c.Key, ["state"] = c.Value })]));
             case "query-migrate-parameters":
                 return ("return", new JsonObject(Parameters.Select(p => KeyValuePair.Create(p.Key, JsonNode.Parse(p.Value)))));
+            case "query-vcpu-dirty-limit" when DirtyLimits is { } limits:
+                return ("return", JsonNode.Parse(limits)!);
+            case "cancel-vcpu-dirty-limit":
+                DirtyLimits = "[]";
+                return ("return", new JsonObject());
+            case "migrate-set-capabilities" when !HasDirtyRing && arguments!["capabilities"]!.AsArray().Any(item => item!["capability"]!.GetValue<string>() == "dirty-limit" && item["state"]!.GetValue<bool>()):
+                return ("error", new JsonObject { ["class"] = "GenericError", ["desc"] = "dirty-limit requires KVM with accelerator property 'dirty-ring-size' set" });
             case "migrate-set-capabilities":
                 foreach (var item in arguments!["capabilities"]!.AsArray())
                     Capabilities[item!["capability"]!.GetValue<string>()] = item["state"]!.GetValue<bool>();
