@@ -1,5 +1,4 @@
 using System.Text.Json;
-using System.Text.Json.Nodes;
 
 namespace DistMigrate.Guests;
 
@@ -16,14 +15,14 @@ internal static class DirtyLimit
             var limits = await qmp.ExecuteAsync("query-vcpu-dirty-limit", null, null, cancellationToken);
             if (limits.GetArrayLength() > 0)
                 return false;
-            await SetAsync(qmp, true, cancellationToken);
+            await MigrationSettings.SetCapabilitiesAsync(qmp, [(Capability, true)], cancellationToken);
         }
         catch (GuestException e) when (e.Fault == GuestFault.CommandFailed)
         {
             return false;
         }
 
-        await SetAsync(qmp, false, CancellationToken.None);
+        await MigrationSettings.SetCapabilitiesAsync(qmp, [(Capability, false)], CancellationToken.None);
         return true;
     }
 
@@ -38,10 +37,4 @@ internal static class DirtyLimit
         var (held, ran) = (migration.RequiredNumber("dirty-limit-throttle-time-per-round"), migration.RequiredNumber("dirty-limit-ring-full-time"));
         return held + ran > 0 ? (int)(100 * held / (held + ran)) : 0;
     }
-
-    private static Task<JsonElement> SetAsync(QmpClient qmp, bool state, CancellationToken cancellationToken) => qmp.ExecuteAsync(
-        "migrate-set-capabilities",
-        new JsonObject { ["capabilities"] = new JsonArray(new JsonObject { ["capability"] = Capability, ["state"] = state }) },
-        null,
-        cancellationToken);
 }

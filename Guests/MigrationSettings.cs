@@ -35,7 +35,7 @@ internal sealed class MigrationSettings(QmpClient qmp, IReadOnlyList<string> cap
             return null;
         try
         {
-            await SetCapabilitiesAsync(before.Capabilities.Select(c => (c.Key, !c.Value)), cancellationToken);
+            await SetCapabilitiesAsync(qmp, before.Capabilities.Select(c => (c.Key, !c.Value)), cancellationToken);
             await SetParametersAsync(before.Parameters.Keys.Select(name => (name, _wanted[name].DeepClone())), cancellationToken);
         }
         catch (Exception e) when (e is GuestException or OperationCanceledException)
@@ -52,7 +52,7 @@ internal sealed class MigrationSettings(QmpClient qmp, IReadOnlyList<string> cap
     public async Task RestoreAsync(MigrationSettingsSnapshot before)
     {
         await SetParametersAsync(before.Parameters.Select(p => (p.Key, JsonNode.Parse(p.Value.GetRawText())!)), CancellationToken.None);
-        await SetCapabilitiesAsync(before.Capabilities.Select(c => (c.Key, c.Value)), CancellationToken.None);
+        await SetCapabilitiesAsync(qmp, before.Capabilities.Select(c => (c.Key, c.Value)), CancellationToken.None);
         if (before.Capabilities.ContainsKey(DirtyLimit.Capability))
             await DirtyLimit.LiftAsync(qmp);
     }
@@ -109,7 +109,8 @@ internal sealed class MigrationSettings(QmpClient qmp, IReadOnlyList<string> cap
     }
 
     // What is on may exclude what is to be on, so off comes first.
-    private async Task SetCapabilitiesAsync(IEnumerable<(string Name, bool State)> states, CancellationToken cancellationToken)
+    /// <summary>Sets capabilities: first those that go, since some exclude others.</summary>
+    public static async Task SetCapabilitiesAsync(QmpClient qmp, IEnumerable<(string Name, bool State)> states, CancellationToken cancellationToken)
     {
         foreach (var group in states.GroupBy(s => s.State).OrderBy(g => g.Key))
         {
