@@ -9,6 +9,9 @@ namespace DistMigrate.Guests;
 /// The sockets of a multifd migration of QEMU into this process. QEMU connects to a name in the abstract namespace: first its main channel, then
 /// the others. Whoever else connects is sent away.
 /// </summary>
+/// <remarks>A migration that is given up ends with its main channel, which is closed; the others are emptied until QEMU has closed them. QEMU 10.0
+/// waits for their threads with its big lock held (<c>multifd_send_sync_main</c>), and where one has ended because nobody reads it, it can wait for
+/// ever, the guest stopped and its monitor mute.</remarks>
 internal sealed class MultifdChannels : IDisposable
 {
     private readonly int _pid;
@@ -18,10 +21,12 @@ internal sealed class MultifdChannels : IDisposable
     private readonly TaskCompletionSource<Socket> _main = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<MultifdSink> _sink = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _gate = new();
-    private readonly List<Socket> _sockets = [];
+    private readonly List<Socket> _channels = [];
+    private readonly List<Task> _emptying = [];
     private readonly Task _accepting;
+    private Socket? _mainChannel;
     private Exception? _failure;
-    private bool _isClosed;
+    private volatile bool _isAbandoned;
 
     /// <summary>Listens.</summary>
     /// <param name="pid">QEMU's process.</param>
@@ -58,21 +63,27 @@ internal sealed class MultifdChannels : IDisposable
     }
 
     /// <summary>Waits until every channel has ended, as they do with the main one.</summary>
-    /// <exception cref="GuestException">DeviceState: one was cut short or not of its grammar.</exception>
     public async Task EndAsync()
     {
         await _accepting;
-        Throw();
+        Task[] emptying;
+        lock (_gate)
+            emptying = [.. _emptying];
+        await Task.WhenAll(emptying);
     }
 
-    /// <summary>Closes every channel: whoever reads one, or waits for another, ends. What went wrong first is told by <see cref="Throw"/>.</summary>
-    public void Close()
+    /// <summary>Takes nothing more from any channel: closes the main one, empties the others, and frees who waits for another. What went wrong first
+    /// is told by <see cref="Throw"/>.</summary>
+    public void Abandon()
     {
         lock (_gate)
         {
-            _isClosed = true;
-            foreach (var socket in _sockets)
-                socket.Close();
+            if (_isAbandoned)
+                return;
+            _isAbandoned = true;
+            _mainChannel?.Close();
+            foreach (var channel in _channels)
+                _emptying.Add(Task.Factory.StartNew(() => Empty(channel), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default));
         }
 
         _listener.Close();
@@ -93,7 +104,13 @@ internal sealed class MultifdChannels : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        Close();
+        Abandon();
+        lock (_gate)
+        {
+            foreach (var channel in _channels)
+                channel.Close();
+        }
+
         _listener.Dispose();
     }
 
@@ -123,9 +140,12 @@ internal sealed class MultifdChannels : IDisposable
     {
         lock (_gate)
         {
-            if (_isClosed)
+            if (_isAbandoned)
                 return false;
-            _sockets.Add(socket);
+            if (_mainChannel is null)
+                _mainChannel = socket;
+            else
+                _channels.Add(socket);
             return true;
         }
     }
@@ -137,7 +157,7 @@ internal sealed class MultifdChannels : IDisposable
 #pragma warning disable VSTHRD002 // A thread of its own waits here; no context can deadlock.
             var sink = _sink.Task.GetAwaiter().GetResult();
 #pragma warning restore VSTHRD002
-            using var stream = new NetworkStream(socket, ownsSocket: false);
+            using var stream = new ChannelStream(socket, this);
             new MultifdPackets(stream, sink, _sync).Read();
 
             // It has met the others for the last time; who still waits for it waits in vain.
@@ -154,10 +174,35 @@ internal sealed class MultifdChannels : IDisposable
     {
         lock (_gate)
         {
-            if (!_isClosed)
+            if (!_isAbandoned)
                 _failure ??= failure;
         }
 
-        Close();
+        Abandon();
+    }
+
+    private static void Empty(Socket channel)
+    {
+        var rest = new byte[64 << 10];
+        try
+        {
+            while (channel.Receive(rest) > 0)
+            {
+            }
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // QEMU is gone, or did not close it in time.
+        }
+    }
+
+    /// <summary>What is read of a channel that is being emptied has gaps, and is not handed out.</summary>
+    private sealed class ChannelStream(Socket socket, MultifdChannels owner) : NetworkStream(socket, ownsSocket: false)
+    {
+        public override int Read(Span<byte> buffer)
+        {
+            var count = base.Read(buffer);
+            return owner._isAbandoned ? throw new IOException("The migration was given up.") : count;
+        }
     }
 }

@@ -142,7 +142,7 @@ internal sealed class OutgoingMigration : IDisposable
     private async Task<DeviceSections> ReadStreamAsync(IRamStreamSink? sink, bool isSnapshot, CancellationToken cancellationToken)
     {
         // A thread that waits for bytes ends only when the socket does.
-        await using var closing = cancellationToken.Register(Dispose);
+        await using var closing = cancellationToken.Register(Abandon);
         try
         {
             var devices = await Task.Factory.StartNew(
@@ -153,7 +153,11 @@ internal sealed class OutgoingMigration : IDisposable
                 },
                 CancellationToken.None, TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach, TaskScheduler.Default);
             if (_channels is not null)
+            {
                 await _channels.EndAsync();
+                _channels.Throw();
+            }
+
             return devices;
         }
         catch (Exception) when (cancellationToken.IsCancellationRequested)
@@ -181,11 +185,9 @@ internal sealed class OutgoingMigration : IDisposable
         }
         catch
         {
-            // A channel that failed has ended the main one with it. None of them may put pages into the sink from here on.
-            _channels.Close();
-#pragma warning disable VSTHRD002 // A thread of its own waits here; no context can deadlock.
-            _channels.EndAsync().GetAwaiter().GetResult();
-#pragma warning restore VSTHRD002
+            // A channel that failed has ended the main one with it.
+            _channels.Abandon();
+            _channels.Throw();
             throw;
         }
     }
@@ -193,7 +195,7 @@ internal sealed class OutgoingMigration : IDisposable
     /// <summary>Ends the migration, so that settings can be put back and the guest goes on.</summary>
     private async Task CancelAsync(Exception failure)
     {
-        Dispose();
+        Abandon();
         try
         {
             if (_qmp.HasEnded || (await MigrationProgress.QueryAsync(_qmp, null, CancellationToken.None)).IsOver)
@@ -206,6 +208,20 @@ internal sealed class OutgoingMigration : IDisposable
         {
             failure.Data["migration not cancelled"] = e.Message;
         }
+        finally
+        {
+            // None of the channels may put pages into the sink from here on.
+            Dispose();
+            if (_channels is not null)
+                await _channels.EndAsync();
+        }
+    }
+
+    /// <summary>Ends who reads the stream, and with its next write QEMU's migration.</summary>
+    private void Abandon()
+    {
+        _socket.Dispose();
+        _channels?.Abandon();
     }
 
     /// <summary>Closes the socket that QEMU holds; a <c>migrate</c> that got further has taken it, and then there is none.</summary>

@@ -87,18 +87,20 @@ public sealed class LiveSaveTests(ProductUnderTest product) : IClassFixture<Prod
         await ExpectGoodAsync(source, image);
     }
 
-    [RequiresQemuFact]
-    public async Task A_guest_that_would_stand_still_for_too_long_runs_on_and_the_save_says_so_in_the_end()
+    [RequiresQemuTheory]
+    [InlineData("1")]
+    [InlineData("2")]
+    public async Task A_guest_that_would_stand_still_for_too_long_runs_on_and_the_save_says_so_in_the_end(string streams)
     {
         // Quiet enough for QEMU to stop it at once; nothing is published within a millisecond.
-        var image = product.Image("called-off.image");
+        var image = product.Image($"called-off-{streams}.image");
         await using var source = await QemuProcess.StartAsync(Recipe with { Boot = new SelfCheckBoot { AtFullSpeed = true, Seed = 7, UpperMiB = 2 } });
         await source.WaitUntilReadyAsync();
-        var failed = (await product.TrySaveAsync(source, image, "--mode", "stream", "--max-downtime", "1ms", "--policy", "minimal-downtime")).ExpectExit(11);
+        var failed = (await product.TrySaveAsync(source, image, "--mode", "stream", "--streams", streams, "--max-downtime", "1ms", "--policy", "minimal-downtime")).ExpectExit(11);
         Assert.Contains("--max-downtime", failed.ErrorOutput, StringComparison.Ordinal);
         await ExpectUntouchedAsync(source);
         Assert.Empty(Directory.EnumerateFiles(product.StorageRoot, Path.GetFileName(image) + "*"));
-        await product.SaveAsync(source, image, "--mode", "stream", "--max-downtime", "1ms", "--policy", "must-finish");
+        await product.SaveAsync(source, image, "--mode", "stream", "--streams", streams, "--max-downtime", "1ms", "--policy", "must-finish");
         await ExpectGoodAsync(source, image);
     }
 
