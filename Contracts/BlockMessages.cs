@@ -94,9 +94,11 @@ public sealed record BlockStatus(
 /// <param name="Token">Of the coordinator in charge.</param>
 /// <param name="Iteration">Counts from 1; 0 outside iterations.</param>
 /// <param name="Slice">How long the call may wait for the work to end before it answers with the state so far.</param>
+/// <param name="Incarnation">The attempt that was opened or resumed; a command on any other is refused as of a silo that has restarted.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.BlockCommand")]
 public sealed record BlockCommand(
     [property: Id(0)] string MigrationId,
     [property: Id(1)] FencingToken Token,
     [property: Id(2)] int Iteration,
-    [property: Id(3)] TimeSpan Slice);
+    [property: Id(3)] TimeSpan Slice,
+    [property: Id(4)] Guid Incarnation = default);

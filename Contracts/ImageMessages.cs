@@ -37,6 +37,7 @@ public enum HostStep
 /// <param name="Preloaded">Bytes of pages that the waiting QEMU of a move holds already; null when it is not filled in advance.</param>
 /// <param name="IsCompared">Whether the memory of a live guest is compared, although it was to be streamed.</param>
 /// <param name="IsFillable">Whether the QEMU that waits for a guest can be filled in advance; null when that is not known.</param>
+/// <param name="Incarnation">Tells this silo's attempt from that of any other silo of the host, before or after it.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.HostReply")]
 public sealed record HostReply(
     [property: Id(0)] HostStep Step,
@@ -57,7 +58,8 @@ public sealed record HostReply(
     [property: Id(15)] IReadOnlyList<DowntimePart>? DowntimeParts = null,
     [property: Id(16)] long? Preloaded = null,
     [property: Id(17)] bool IsCompared = false,
-    [property: Id(18)] bool? IsFillable = null)
+    [property: Id(18)] bool? IsFillable = null,
+    [property: Id(19)] Guid Incarnation = default)
 {
     /// <summary>Says that nothing of the migration is known here.</summary>
     public static HostReply Unknown { get; } =
@@ -76,6 +78,7 @@ public sealed record HostReply(
 /// <param name="IsForced">Whether a person has decided who runs the guest, so that another's claim does not count.</param>
 /// <param name="Budget">How long the guest may stand still at the end of a live save; null for as long as it takes.</param>
 /// <param name="Holds">Whether the guest is not to be stopped yet, since the target of its move has not caught up.</param>
+/// <param name="Incarnation">The attempt that was opened or resumed for this coordinator or an earlier one; a step on any other is answered as unknown.</param>
 [GenerateSerializer, Immutable, Alias("distmigrate.HostCommand")]
 public sealed record HostCommand(
     [property: Id(0)] MigrationSpec Spec,
@@ -88,4 +91,5 @@ public sealed record HostCommand(
     [property: Id(7)] bool WasRunning = true,
     [property: Id(8)] bool IsForced = false,
     [property: Id(9)] TimeSpan? Budget = null,
-    [property: Id(10)] bool Holds = false);
+    [property: Id(10)] bool Holds = false,
+    [property: Id(11)] Guid Incarnation = default);

@@ -14,7 +14,6 @@ internal sealed partial class HostedSave(MigrationSpec spec, SaveAttempt attempt
     /// <summary>How long an abort waits for a step that hangs in storage.</summary>
     private static readonly TimeSpan StuckLimit = TimeSpan.FromSeconds(5);
 
-    private readonly Guid _probe = Guid.NewGuid();
     private int _suspended;
     private volatile bool _isForsaken;
     private ConvergenceStatus? _live;
@@ -24,6 +23,9 @@ internal sealed partial class HostedSave(MigrationSpec spec, SaveAttempt attempt
     public SaveAttempt Attempt { get; } = attempt;
 
     public TokenGate Gate { get; } = new(time);
+
+    /// <summary>Tells this attempt from that of any other silo of the host, and the storage as this host sees it from any other.</summary>
+    public Guid Incarnation { get; } = Guid.NewGuid();
 
     /// <summary>The steps since the last interruption: each of them runs once.</summary>
     public StepRunner Steps { get; private set; } = new(time, logger);
@@ -41,7 +43,12 @@ internal sealed partial class HostedSave(MigrationSpec spec, SaveAttempt attempt
         step, failure?.Reason ?? FailureReason.None, failure?.Message ?? "", Attempt.RamBlocks, Attempt.OtherBytes, Attempt.Downtime,
         Attempt.GuestState, Attempt.Notes, Attempt.IsPublished, TroubleOf(Attempt.Fault), Attempt.TokenInForce, Attempt.WasRunning,
         IsLive: Attempt.IsLive, Live: _live, DowntimeParts: [.. Attempt.DowntimeParts.Select(part => new DowntimePart(part.Name, part.Time))],
-        IsCompared: Attempt.IsCompared);
+        IsCompared: Attempt.IsCompared, Incarnation: Incarnation);
+
+    /// <summary>Whether a command is meant for this attempt. A coordinator that was overtaken may have opened it after a restart of the silo, and then
+    /// the one in charge, which takes the guest for stopped, has to begin with an interruption.</summary>
+    /// <param name="incarnation">What the command says; empty of a coordinator that knows none.</param>
+    public bool IsMeant(Guid incarnation) => incarnation == default || incarnation == Incarnation;
 
     /// <summary>Ends a live save, once for each attempt number, and tells meanwhile how it goes on.</summary>
     public async Task<HostReply> SwitchOverAsync(HostCommand command, Func<Func<CancellationToken, Task>, CancellationToken, Task> obey)
@@ -89,12 +96,12 @@ internal sealed partial class HostedSave(MigrationSpec spec, SaveAttempt attempt
     /// <summary>Asks the guest what the target of a move has to know, once for each attempt number, and tells it.</summary>
     public async Task<HostReply> ExamineAsync(HostCommand command)
     {
-        var reply = await RunAsync($"examine {command.Attempt}", cancellation => Attempt.ExamineAsync(_probe, cancellation), command.Slice);
+        var reply = await RunAsync($"examine {command.Attempt}", cancellation => Attempt.ExamineAsync(Incarnation, cancellation), command.Slice);
         return reply.Step == HostStep.Done && Attempt.Facts is { } facts
             ? reply with
             {
                 Source = new SourceReport(
-                    JsonSerializer.Serialize(facts.Description, GuestDescriptionJson.Default.GuestDescription), facts.Arguments, facts.WorkingFolder, facts.RamBytes, _probe,
+                    JsonSerializer.Serialize(facts.Description, GuestDescriptionJson.Default.GuestDescription), facts.Arguments, facts.WorkingFolder, facts.RamBytes, Incarnation,
                     facts.UsedBytes, facts.IsRunning, facts.DirtyLog == DirtyLog.Complete, facts.DirtyLog == DirtyLog.Fatal),
             }
             : reply;

@@ -65,6 +65,8 @@ internal sealed class ImageWriterGrain(HostedMigrations migrations) : Grain, IIm
             return Task.FromResult(HostReply.Unknown);
         save.Gate.Obey(command.Token);
         save.ThrowIfForsaken();
+        if (!save.IsMeant(command.Incarnation))
+            return Task.FromResult(HostReply.Unknown);
         return save.SwitchOverAsync(command, (work, cancellation) => ObeyAsync(save.Attempt, TokenOf(command), work, cancellation));
     }
 
@@ -130,6 +132,8 @@ internal sealed class ImageWriterGrain(HostedMigrations migrations) : Grain, IIm
             return Task.FromResult(HostReply.Unknown);
         save.Gate.Obey(command.Token);
         save.ThrowIfForsaken();
+        if (!save.IsMeant(command.Incarnation))
+            return Task.FromResult(HostReply.Unknown);
         return save.RunAsync(step, cancellation => ObeyAsync(save.Attempt, TokenOf(command), work(save.Attempt), cancellation), command.Slice);
     }
 }

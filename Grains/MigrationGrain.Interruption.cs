@@ -24,7 +24,7 @@ internal sealed partial class MigrationGrain
     /// <summary>Before anything was written there is nothing to keep; later a fault that may pass costs neither the guest nor the work done.</summary>
     private async Task FailAsync(FailureReason reason, string message)
     {
-        var keeps = IsSuspendable(State.Step) || (State.Step == MigrationStep.Open && reason == FailureReason.SiloRestarted);
+        var keeps = IsSuspendable(State.Step) || (State.Step == MigrationStep.Open && reason is FailureReason.SiloRestarted or FailureReason.Fenced);
 
         if (State.Step == MigrationStep.Resume)
             CountResume(isResumed: false);

@@ -292,6 +292,8 @@ internal sealed partial class MigrationGrain
             return;
         if (reply.RamBlocks.Count > 0)
             State.RamBlocks = reply.RamBlocks;
+        if (State.Step is MigrationStep.Open or MigrationStep.Resume)
+            State.Incarnation = reply.Incarnation;
         State.Downtime = reply.Downtime;
         State.WasRunning = reply.WasRunning;
         State.GuestState = reply.GuestState;

@@ -224,9 +224,9 @@ internal sealed partial class MigrationGrain(
 
     private IRamBlockGrain Block(string name) => GrainFactory.GetGrain<IRamBlockGrain>(GrainKeys.RamBlock(Spec.Host, Spec.Request.Guest, name));
 
-    private HostCommand HostCommand(int attempt = 0, string cause = "") => new(Spec, State.Token!, Slice, attempt, cause);
+    private HostCommand HostCommand(int attempt = 0, string cause = "") => new(Spec, State.Token!, Slice, attempt, cause, Incarnation: State.Incarnation);
 
-    private BlockCommand BlockCommand(int iteration = 0) => new(Spec.Id, State.Token!, iteration, Slice);
+    private BlockCommand BlockCommand(int iteration = 0) => new(Spec.Id, State.Token!, iteration, Slice, State.Incarnation);
 
     private void Run() => _timer ??= this.RegisterGrainTimer(
         TickAsync, new GrainTimerCreationOptions { DueTime = TimeSpan.Zero, Period = Next, KeepAlive = true });

@@ -192,6 +192,9 @@ internal sealed class MigrationState
     /// <summary>What the coordinator, or the target's host, has noted.</summary>
     [Id(39)] public IReadOnlyList<string> FurtherNotes { get; set; } = [];
 
+    /// <summary>The host's attempt that was opened or resumed last.</summary>
+    [Id(40)] public Guid Incarnation { get; set; }
+
     /// <summary>The place in the trace that its coordinator began; empty when nobody listened.</summary>
     [Id(36)] public string Trace { get; set; } = "";
 }

@@ -82,7 +82,7 @@ internal sealed class ImageAttempt(SavePlan plan, TimeProvider time, IFileSystem
     /// <exception cref="OperationCanceledException">The attempt was ended meanwhile.</exception>
     public void Create(IImageSource source, JournalToken token)
     {
-        UnfinishedImage.Remove(_paths, plan.Migration, _files);
+        UnfinishedImage.Remove(_paths, plan.Migration, _files, token);
         SetUpEngines(source, resumed: false);
         var watch = NewWatch();
         var image = ImageFile.Create(_paths.Partial, source.Layout.TailOffset, plan.Options.DirectIo, watch, _files);

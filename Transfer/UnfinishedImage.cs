@@ -9,16 +9,23 @@ internal static class UnfinishedImage
     /// <param name="paths">The image's files.</param>
     /// <param name="migration">The migration that asks.</param>
     /// <param name="files">The file system.</param>
-    /// <exception cref="ImageException">Busy: a living process, or another migration, owns them; it is named.</exception>
+    /// <param name="token">Of the coordinator that asks; null when what is decided already is carried out.</param>
+    /// <exception cref="ImageException">Busy: a living process, or another migration, owns them; it is named. Fenced: a later coordinator of this one does.</exception>
     /// <exception cref="IOException">The storage failed.</exception>
-    public static void Remove(ImagePaths paths, string migration, IFileSystem files)
+    public static void Remove(ImagePaths paths, string migration, IFileSystem files, JournalToken? token = null)
     {
-        var owner = FindOwner(paths, files);
+        var (owner, inForce) = FindOwner(paths, files);
         if (owner is not null && owner.Migration != migration)
         {
             throw new ImageException(ImageFault.Busy,
                 $"{paths.Journal} holds the unfinished work of migration {owner.Migration} of guest {owner.Guest} on host {owner.Host}. "
                 + "Resume or cancel that one, choose another image name, or remove its files with 'distmigrate gc'.");
+        }
+
+        if (owner is not null && token is { } late && inForce is { } current && late.Number < current.Number)
+        {
+            throw new ImageException(ImageFault.Fenced,
+                $"{paths.Journal} is of a coordinator with token {current.Number}; that of token {late.Number} came too late to begin migration {migration} anew.");
         }
 
         if (owner is not null)
@@ -41,11 +48,11 @@ internal static class UnfinishedImage
 
     /// <summary>Whose unfinished work a journal holds; null when there is none that can be taken up again.</summary>
     /// <exception cref="ImageException">A living process writes it, or nobody can tell.</exception>
-    private static JournalIdentity? FindOwner(ImagePaths paths, IFileSystem files)
+    private static (JournalIdentity? Identity, JournalToken? InForce) FindOwner(ImagePaths paths, IFileSystem files)
     {
         var state = new Owner();
         using var journal = Journal.JournalFile.TryOpen(paths.Journal, state, files);
-        return journal?.Identity;
+        return (journal?.Identity, journal?.Token);
     }
 
     private sealed class Owner : IJournalVisitor

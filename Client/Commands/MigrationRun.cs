@@ -30,6 +30,11 @@ internal sealed class MigrationRun(Invocation invocation, SiloConnection connect
                 "interrupted while the migration was being submitted; it may have started.",
                 $"'distmigrate status {id}' tells, 'distmigrate cancel {id}' stops it");
         }
+        catch (CommandException e) when (e.ExitCode == ExitCode.Unreachable)
+        {
+            Terminal.Say($"the migration may have been submitted all the same: 'distmigrate status {id}' tells once a silo answers");
+            throw;
+        }
     }
 
     /// <summary>Submits a migration and waits for it, or only shows that it was submitted.</summary>

@@ -66,18 +66,18 @@ internal sealed partial class FaultedMove : IAsyncDisposable
         const int notFound = 6, unreachable = 9;
         string[] keep = _case.KeepsImage ? ["--keep-image"] : [];
         CommandResult? begun = null;
-        var isUnheard = false;
+        var mayHaveBegun = false;
         await Wait.UntilAsync(
             async () =>
             {
                 await StartWhatEndedAsync();
-                isUnheard |= begun?.ExitCode == unreachable;
+                mayHaveBegun |= begun is not null;
                 begun = await _cluster.RunAsync(["move", _guest, "--to", TargetHost.Name, "--image", _image, "--mode", "stopped", "--bwlimit", Rate, "--detach", .. keep]);
                 return begun.ExitCode is not (notFound or unreachable);
             },
             "both hosts are up",
             details: () => begun?.ErrorOutput ?? "");
-        return isUnheard && UnheardMove().Match(begun!.ErrorOutput) is { Success: true } unheard ? unheard.Groups[1].Value : begun!.ExpectOk().Output.Trim();
+        return mayHaveBegun && UnheardMove().Match(begun!.ErrorOutput) is { Success: true } unheard ? unheard.Groups[1].Value : begun!.ExpectOk().Output.Trim();
     }
 
     public async Task<MoveOutcome> RunAsync()

@@ -154,6 +154,26 @@ public sealed class GrainClusterTests(GrainCluster cluster) : IClassFixture<Grai
         Assert.Equal(FailureReason.SiloRestarted, error.Reason);
     }
 
+    [Fact]
+    public async Task A_command_meant_for_the_attempt_of_an_earlier_silo_answers_that_this_one_knows_nothing_of_it()
+    {
+        var spec = new MigrationSpec("reborn", GrainCluster.HostA, default,
+            new MigrationRequest(MigrationKind.Save, "vm1", cluster.Image("no.sock"), cluster.Image("reborn.image"), Save, null));
+        var command = new HostCommand(spec, new FencingToken(1, Guid.NewGuid()), TimeSpan.FromSeconds(10));
+        var writer = cluster.Grains.GetGrain<IImageWriterGrain>(GrainKeys.OnHost(GrainCluster.HostA, "reborn"));
+        var opened = await writer.Open(command);
+        Assert.Equal(HostStep.Failed, opened.Step);
+        Assert.NotEqual(HostStep.Unknown, (await writer.StopGuest(command with { Incarnation = opened.Incarnation })).Step);
+
+        var earlier = Guid.NewGuid();
+        Assert.Equal(HostStep.Unknown, (await writer.StopGuest(command with { Incarnation = earlier })).Step);
+        Assert.Equal(HostStep.Unknown, (await writer.SwitchOver(command with { Incarnation = earlier })).Step);
+        var block = cluster.Grains.GetGrain<IRamBlockGrain>(GrainKeys.RamBlock(GrainCluster.HostA, "vm1", "pc.ram"));
+        var error = await Assert.ThrowsAsync<MigrationException>(() => block.Iterate(new BlockCommand("reborn", command.Token, 1, TimeSpan.Zero, earlier)));
+        Assert.Equal(FailureReason.SiloRestarted, error.Reason);
+        await writer.Release(command);
+    }
+
     private Task<MigrationSpec> SubmitAsync(string host, string id, string guest) => cluster.Grains.GetGrain<IHostGrain>(host).Submit(
         new MigrationRequest(MigrationKind.Save, guest, cluster.Image("no.sock"), cluster.Image($"{id}.image"), Save, null), id);
 

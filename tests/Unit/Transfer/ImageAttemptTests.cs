@@ -51,6 +51,15 @@ public sealed class ImageAttemptTests : IDisposable
         attempt.Resume(_guest, Token(8), hasBegun: true);
     }
 
+    [Fact]
+    public void A_coordinator_that_was_overtaken_does_not_begin_anew_what_a_later_one_has_written()
+    {
+        NewAttempt().Create(_guest, Token(7));
+        EndProcess();
+        Assert.Equal(ImageFault.Fenced, Assert.Throws<ImageException>(() => NewAttempt().Create(_guest, Token(6))).Fault);
+        NewAttempt().Resume(_guest, Token(8), hasBegun: true);
+    }
+
     private static JournalToken Token(long number) => new(number, Guid.NewGuid());
 
     private void EndProcess()
