@@ -56,6 +56,10 @@ public interface IMigrationGrain : IGrainWithStringKey
     [AlwaysInterleave, Alias("Adopt")]
     Task<MigrationStatus> Adopt(string host);
 
+    /// <summary>Removes what is known of a migration that has ended; of no effect on any other. The call does not wait.</summary>
+    [OneWay, Alias("Forget")]
+    Task Forget();
+
     /// <summary>The migration as it is now. Always answers, also while storage hangs.</summary>
     /// <exception cref="MigrationException">No such migration.</exception>
     [AlwaysInterleave, Alias("GetStatus")]

@@ -24,9 +24,14 @@ internal sealed class CatalogGrain([PersistentState("catalog", StorageNames.Migr
         if (!summary.Phase.IsEnd() && migrations.TryGetValue(summary.Spec.Id, out var known) && known.Phase.IsEnd())
             return;
         migrations[summary.Spec.Id] = summary;
-        foreach (var old in migrations.Values.Where(m => m.Phase.IsEnd()).OrderByDescending(m => m.Changed).Skip(MaxEnded).ToArray())
-            migrations.Remove(old.Spec.Id);
+        var forgotten = migrations.Values.Where(m => m.Phase.IsEnd()).OrderByDescending(m => m.Changed).Skip(MaxEnded).Select(m => m.Spec.Id).ToArray();
+        foreach (var id in forgotten)
+            migrations.Remove(id);
         await state.RememberAsync();
+
+        // Their coordinators' states would stay in grain storage for ever.
+        foreach (var id in forgotten)
+            await GrainFactory.GetGrain<IMigrationGrain>(id).Forget();
     }
 
     public Task<IReadOnlyList<MigrationSummary>> List() =>

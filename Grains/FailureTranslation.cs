@@ -50,6 +50,9 @@ internal static class FailureTranslation
         ImageFault.Exists => FailureReason.ImageExists,
         ImageFault.Busy => FailureReason.ImageBusy,
         ImageFault.Fenced => FailureReason.Fenced,
+
+        // Which an interruption finds out again, and goes on from there.
+        ImageFault.Published => FailureReason.SiloRestarted,
         ImageFault.Replaced => FailureReason.ImageReplaced,
         ImageFault.Malformed => FailureReason.ImageMalformed,
         ImageFault.Mismatch => FailureReason.ImageMismatch,

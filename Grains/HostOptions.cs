@@ -59,7 +59,7 @@ public sealed class HostOptions
     /// <value>4 by default, measured: fewer leave the disk idle, more gain nothing.</value>
     public int Writers { get; set; } = WriterOptions.DefaultWriters;
 
-    /// <summary>Parallel channels of QEMU's stream of a live save that does not ask for a number; 0: half of the CPUs, at most 4.</summary>
+    /// <summary>Parallel channels of QEMU's stream of a live save that does not ask for a number; 0: half of the CPUs, at least 2 and at most 4.</summary>
     public int Streams { get; set; }
 
     /// <summary>How long a fault of the storage may keep a guest stopped while calls are tried again.</summary>

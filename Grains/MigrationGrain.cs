@@ -103,6 +103,14 @@ internal sealed partial class MigrationGrain(
         await SaveAsync();
     }
 
+    public async Task Forget()
+    {
+        if (State.Step != MigrationStep.Ended)
+            return;
+        await state.ClearStateAsync();
+        DeactivateOnIdle();
+    }
+
     public async Task Start()
     {
         if (State.Step != MigrationStep.Queued)
@@ -333,7 +341,7 @@ internal sealed partial class MigrationGrain(
         State.Ended = time.GetUtcNow();
         await EnterAsync(MigrationStep.Release, phase, message);
         metrics.CountEnd(Sample(), State.Downtime, [.. State.SourceParts, .. State.TargetParts]);
-        LogEnded(logger, Spec.Id, phase, reason, message);
+        LogEnded(logger, phase == MigrationPhase.Failed ? LogLevel.Warning : LogLevel.Information, Spec.Id, phase, reason, message);
     }
 
     private async Task EnterAsync(MigrationStep step, MigrationPhase phase, string message)
@@ -344,6 +352,8 @@ internal sealed partial class MigrationGrain(
         {
             State.Phase = phase;
             State.PhaseSince = time.GetUtcNow();
+            if (phase == MigrationPhase.NeedsAttention)
+                LogNeedsAttention(logger, Spec.Id, message);
         }
 
         await SaveAsync();
@@ -409,8 +419,11 @@ internal sealed partial class MigrationGrain(
 
     private ICatalogGrain Catalog() => GrainFactory.GetGrain<ICatalogGrain>(CatalogShards.ShardOf(Spec.Id));
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Migration {Id} {Phase} ({Reason}): {Outcome}")]
-    private static partial void LogEnded(ILogger logger, string id, MigrationPhase phase, FailureReason reason, string outcome);
+    [LoggerMessage(Message = "Migration {Id} {Phase} ({Reason}): {Outcome}")]
+    private static partial void LogEnded(ILogger logger, LogLevel level, string id, MigrationPhase phase, FailureReason reason, string outcome);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Migration {Id} needs attention: {Why}")]
+    private static partial void LogNeedsAttention(ILogger logger, string id, string why);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "A newer coordinator has taken over migration {Id}")]
     private static partial void LogFenced(ILogger logger, string id);

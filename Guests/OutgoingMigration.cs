@@ -154,7 +154,7 @@ internal sealed class OutgoingMigration : IDisposable
                 CancellationToken.None, TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach, TaskScheduler.Default);
             if (_channels is not null)
             {
-                await _channels.EndAsync();
+                await _channels.EndAsync().WaitAsync(cancellationToken);
                 _channels.Throw();
             }
 

@@ -21,7 +21,7 @@ internal sealed class LimitSettings
     [Setting("writer threads of a save without `--writers`")]
     public int Writers { get; set; } = WriterOptions.DefaultWriters;
 
-    [Setting("parallel channels of QEMU's stream (multifd) of a live save without `--streams`; 1: a single stream; 0: half of the CPUs, at most 4")]
+    [Setting("parallel channels of QEMU's stream (multifd) of a live save without `--streams`; 1: a single stream; 0: half of the CPUs, at least 2 and at most 4")]
     public int Streams { get; set; }
 
     [Setting("largest write, in bytes: a multiple of 4096")]

@@ -195,6 +195,7 @@ internal sealed partial class SiloApplication : IAsyncDisposable
         {
             options.ConfigurationOptions = settings.Cluster.ToRedisOptions();
             options.GrainStorageSerializer = new OrleansGrainStorageSerializer(serializer);
+            options.DeleteStateOnClear = true;
         }));
         if (settings.Cluster.Tls.IsOn)
             SiloTls.AddTo(silo, settings.Cluster.Tls);

@@ -20,6 +20,9 @@ public enum ImageFault
     /// <summary>A later coordinator of the same migration wrote the journal.</summary>
     Fenced,
 
+    /// <summary>An earlier process of this host published the image of this very migration.</summary>
+    Published,
+
     /// <summary>The open file is no longer what its name leads to.</summary>
     Replaced,
 

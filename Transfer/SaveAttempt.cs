@@ -40,6 +40,7 @@ public sealed class SaveAttempt(
     private DeviceSections? _devices;
     private Task _lastEpoch = Task.CompletedTask;
     private bool? _wasRunning;
+    private volatile bool _isPublishedBefore;
     private volatile SwitchOver? _switchOver;
 
     /// <summary>Names of the guest's RAMBlocks, in the image's order; empty before the image is open.</summary>
@@ -52,7 +53,7 @@ public sealed class SaveAttempt(
     public string GuestState => _guest?.State ?? "";
 
     /// <summary>Whether the image stands under its final name.</summary>
-    public bool IsPublished => _image.IsPublished;
+    public bool IsPublished => _image.IsPublished || _isPublishedBefore;
 
     /// <summary>Whether the guest stands still because we stopped it, and its image is not published.</summary>
     public bool IsHeldStopped => _guest is { IsHeldStopped: true } && !IsPublished;
@@ -365,6 +366,8 @@ public sealed class SaveAttempt(
     /// <param name="cancellationToken">Ends the wait.</param>
     public async Task SuspendAsync(Exception reason, CancellationToken cancellationToken)
     {
+        if (await SettleEarlierAsync(cancellationToken))
+            return;
         var isFirst = _image.Session is { Interrupted.IsCancellationRequested: false };
         if (!await AwaitPublicationAsync(_image.Refuse))
             return;
@@ -391,7 +394,7 @@ public sealed class SaveAttempt(
     /// are removed. What could not be done is among the notes. A published image is left alone.</summary>
     public async Task AbortAsync(CancellationToken cancellationToken)
     {
-        if (!await AwaitPublicationAsync(_image.Abort))
+        if (await SettleEarlierAsync(cancellationToken) || !await AwaitPublicationAsync(_image.Abort))
             return;
         var stuck = await InterruptAsync(new OperationCanceledException("The migration was ended."), cancellationToken);
         if (stuck > 0)
@@ -481,10 +484,25 @@ public sealed class SaveAttempt(
     private async Task<SourceGuest> ExamineGuestAsync(CancellationToken cancellationToken)
     {
         if (_image.Session is null)
+        {
+            if (await SettleEarlierAsync(cancellationToken))
+                throw new ImageException(ImageFault.Published, $"{_paths.Image} was published by an earlier silo of this host.");
             EnsureNameIsFree();
+        }
+
         var guest = await OpenGuestAsync(cancellationToken);
         await guest.ExamineAsync(cancellationToken);
         return guest;
+    }
+
+    /// <summary>What a silo that has ended left of this migration is settled first, by whichever coordinator this attempt was set up: its guest may stand
+    /// still, and only for a published image that is right.</summary>
+    /// <returns>Whether that silo published the image.</returns>
+    private async Task<bool> SettleEarlierAsync(CancellationToken cancellationToken)
+    {
+        if (_image.Session is null && !_isPublishedBefore)
+            _isPublishedBefore = await stops.SettleAsync(plan.Migration, cancellationToken);
+        return _isPublishedBefore;
     }
 
     private LiveMode Live => IsCompared ? LiveMode.Compare : plan.Live;

@@ -14,11 +14,17 @@ namespace DistMigrate.Transfer;
 /// <param name="time">The clock.</param>
 internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan plan, TimeProvider time) : IDisposable
 {
+    /// <summary>How often QEMU is asked whether what is left has come within the budget, and how many times that is to have been so.</summary>
+    private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(100);
+
+    private const int MostLooks = 5;
+
     private readonly CancellationTokenSource _watchdog = new(Timeout.InfiniteTimeSpan, time);
     private readonly Lock _gate = new();
     private readonly DowntimeParts _parts = new(time);
     private StreamFeed? _feed;
     private StreamLimits? _told;
+    private volatile bool _isEager = true;
     private long _stoppedAt;
     private bool _isOver;
     private long _sampledAt;
@@ -80,7 +86,7 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
 
         if (_feed is not { } feed)
             return;
-        feed.Budget = Allowed;
+        feed.Budget = ForFeed;
         var limits = Limits;
         if (limits == _told || await guest.QueryStreamAsync(CancellationToken.None) is null)
             return;
@@ -130,9 +136,12 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
 
     private TimeSpan Allowed => Budget == Timeout.InfiniteTimeSpan ? StreamLimits.Longest : Budget - Comparison > Budget / 4 ? Budget - Comparison : Budget / 4;
 
-    /// <summary>QEMU may take a quarter of the budget for what it has still to send; what waits to be written by then takes another (<see cref="StreamFeed"/>),
+    /// <summary>What of the budget the stream has: all of it, or as long as that may be reached within a few short passes more, a quarter.</summary>
+    private TimeSpan ForFeed => _isEager ? Allowed / 4 : Allowed;
+
+    /// <summary>QEMU may take a quarter of that for what it has still to send; what waits to be written by then takes another (<see cref="StreamFeed"/>),
     /// and the rest is for device state, fsync and publication.</summary>
-    private StreamLimits Limits => new(Allowed / 4, plan.Throttles ? StreamThrottle.AutoConverge : StreamThrottle.None, plan.Channels);
+    private StreamLimits Limits => new(ForFeed / 4, plan.Throttles ? StreamThrottle.AutoConverge : StreamThrottle.None, plan.Channels);
 
     private void Stopped()
     {
@@ -169,13 +178,63 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
     {
         foreach (var engine in image.Engines)
             engine.BeginFeed();
-        _feed = new StreamFeed(Session, image.Engines, image.Bandwidth, time) { Budget = Allowed, IsHeld = IsHeld };
+        _isEager = true;
+        _feed = new StreamFeed(Session, image.Engines, image.Bandwidth, time) { Budget = ForFeed, IsHeld = IsHeld };
         _told = Limits;
-        var devices = await guest.StreamAsync(_feed, _told, Session.Image.Identity, Stopped, cancellationToken);
+        using var ended = new CancellationTokenSource();
+        var settling = SettleForBudgetAsync(ended.Token);
+        DeviceSections devices;
+        try
+        {
+            devices = await guest.StreamAsync(_feed, _told, Session.Image.Identity, Stopped, cancellationToken);
+        }
+        finally
+        {
+            await ended.CancelAsync();
+            await settling;
+        }
+
         _parts.End("stream");
         foreach (var engine in image.Engines)
             engine.EndFeed();
         return devices;
+    }
+
+    /// <summary>Has QEMU stop the guest for what the budget allows, once it has not come to stop it for a quarter of that.</summary>
+    private async Task SettleForBudgetAsync(CancellationToken ended)
+    {
+        using var timer = new PeriodicTimer(LookEvery, time);
+        try
+        {
+            for (var looks = 0; looks < MostLooks; looks += await IsWithinAsync(Allowed / 4) ? 1 : 0)
+                await timer.WaitForNextTickAsync(ended);
+            _isEager = false;
+            await SetBudgetAsync(Budget);
+        }
+        catch (OperationCanceledException)
+        {
+            // The stream has ended.
+        }
+        catch (GuestException)
+        {
+            // The coordinator says its budget again and again, and by that QEMU hears it.
+        }
+    }
+
+    /// <summary>Where nothing can be told, of a QEMU that does not answer or pages that need no writing, there is no reason to wait for longer.</summary>
+    private async Task<bool> IsWithinAsync(TimeSpan rest)
+    {
+        if (IsHeld || _feed is not { } feed)
+            return false;
+        try
+        {
+            return await guest.QueryStreamAsync(CancellationToken.None) is { } stream
+                && (feed.Fastest == 0 || stream.Remaining / feed.Fastest <= rest.TotalSeconds);
+        }
+        catch (GuestException)
+        {
+            return true;
+        }
     }
 
     private async Task<DeviceSections> StopAndCompareAsync(CancellationToken cancellationToken)

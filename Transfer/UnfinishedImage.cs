@@ -22,7 +22,7 @@ internal static class UnfinishedImage
                 + "Resume or cancel that one, choose another image name, or remove its files with 'distmigrate gc'.");
         }
 
-        if (owner is not null && token is { } late && inForce is { } current && late.Number < current.Number)
+        if (owner is not null && token is { } late && inForce is { } current && late != current && late.Number <= current.Number)
         {
             throw new ImageException(ImageFault.Fenced,
                 $"{paths.Journal} is of a coordinator with token {current.Number}; that of token {late.Number} came too late to begin migration {migration} anew.");

@@ -72,7 +72,7 @@ internal sealed class DrainRun(Invocation invocation, SiloConnection connection,
             {
                 status = await FollowAsync(underWay ?? await SubmitAsync(guest, await ChooseTargetAsync(guest, refused)));
             }
-            catch (MigrationException e) when (e.Reason == FailureReason.GuestBusy)
+            catch (MigrationException e) when (e.Reason is FailureReason.GuestBusy or FailureReason.NotFound or FailureReason.GuestUnreachable)
             {
                 Terminal.Warn($"{guest} is left: {e.Message}");
                 return null;

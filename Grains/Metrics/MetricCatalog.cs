@@ -74,7 +74,7 @@ internal static class MetricCatalog
     { Bounds = Downtimes };
 
     public static readonly MetricDefinition DowntimePart = new(MetricKind.Histogram, "distmigrate.migration_downtime_part", "s",
-        "What the guests of completed live migrations stood still for, part by part.", "kind", "part")
+        "What the guests of completed live saves, and of moves, stood still for, part by part.", "kind", "part")
     { Bounds = Downtimes };
 
     public static readonly MetricDefinition Duration = new(MetricKind.Histogram, "distmigrate.migration_duration", "s",
@@ -123,7 +123,7 @@ internal static class MetricCatalog
     { Bounds = Latencies };
 
     public static readonly MetricDefinition StorageFree = new(MetricKind.Gauge, "distmigrate.storage_free", "By",
-        "Free space of a storage root, as seen in the last minute; absent while the storage does not answer.", "storage");
+        "Free space of a storage root, as seen in the last 15 seconds; absent while the storage does not answer.", "storage");
 
     public static readonly MetricDefinition StorageSize = new(MetricKind.Gauge, "distmigrate.storage_size", "By",
         "Size of the file system of a storage root; absent while the storage does not answer.", "storage");

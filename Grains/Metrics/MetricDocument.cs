@@ -46,6 +46,7 @@ internal static class MetricDocument
             |---|---|
             | `state` of pages | `dirty`, `in_flight`, `written`, `durable` |
             | `kind` of written bytes | `first`, `redirtied`, `resumed` |
+            | `part` | at the source `stream`, or `device-state` with `compare` or `snapshot`, then `write`, `compare`, `publish`; at the target `preload`, `load`, `proof`, `run` |
 
             """);
         foreach (var (label, values) in MetricNames.Lists)

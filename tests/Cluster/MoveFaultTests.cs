@@ -65,7 +65,7 @@ public sealed class MoveFaultTests(ITestOutputHelper output)
                 MoveOutcome outcome;
                 try
                 {
-                    await using var move = await FaultedMove.PrepareAsync(cluster, cases[number], string.Create(CultureInfo.InvariantCulture, $"vm{number}"));
+                    await using var move = await FaultedMove.PrepareAsync(cluster, cases[number], string.Create(CultureInfo.InvariantCulture, $"moved{number}"));
                     outcome = await move.RunAsync();
                 }
                 catch (Exception exception) when (exception is not OperationCanceledException)

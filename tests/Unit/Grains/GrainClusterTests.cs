@@ -118,6 +118,22 @@ public sealed class GrainClusterTests(GrainCluster cluster) : IClassFixture<Grai
         Assert.Null(await RecordedAsync("refused"));
     }
 
+    [Fact]
+    public async Task History_is_bounded_with_all_that_is_kept_of_a_migration()
+    {
+        var first = await SubmitAsync(GrainCluster.HostA, "oldest", "vm-old");
+        await RecordedAsFailedAsync(first.Id);
+        var migration = cluster.Grains.GetGrain<IMigrationGrain>(first.Id);
+        Assert.Equal(MigrationPhase.Failed, (await migration.GetStatus()).Phase);
+        var catalog = cluster.Grains.GetGrain<ICatalogGrain>(CatalogShards.ShardOf(first.Id));
+        var later = (await migration.GetStatus()).PhaseSince.AddMilliseconds(1);
+        for (var i = 0; i < 110; i++)
+            await catalog.Record(new MigrationSummary(first with { Id = $"later-{i}" }, MigrationPhase.Completed, FailureReason.None, later));
+        Assert.Equal(100, (await catalog.List()).Count(known => known.Phase.IsEnd()));
+        await Wait.UntilAsync(
+            async () => await Record.ExceptionAsync(() => migration.GetStatus()) is MigrationException { Reason: FailureReason.NotFound }, "the oldest is forgotten");
+    }
+
     [Theory]
     [InlineData("../x")]
     [InlineData("a/b")]
