@@ -115,6 +115,7 @@ internal sealed partial class SiloApplication : IAsyncDisposable
         logging.Configure(factory => factory.ActivityTrackingOptions = ActivityTrackingOptions.None);
         if (settings.Log.Format == LogFormat.Json)
         {
+            logging.Services.AddSingleton<IExternalScopeProvider>(new HostScopeProvider(settings.Host));
             logging.AddJsonConsole(console =>
             {
                 console.IncludeScopes = true;

@@ -24,7 +24,7 @@ internal sealed class SiloLogFormatter(IOptions<SiloLogOptions> options, TimePro
             ? $"<{PriorityOf(logEntry.LogLevel)}>"
             : time.GetUtcNow().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z' ", CultureInfo.InvariantCulture);
         textWriter.Write($"{prefix}{NameOf(logEntry.LogLevel)}: {logEntry.Category}: {OneLine(logEntry.Formatter(logEntry.State, logEntry.Exception))} [host={_options.Host}");
-        foreach (var (label, value) in FieldsOf(logEntry.State, scopeProvider))
+        foreach (var (label, value) in FieldsOf(logEntry.Category, logEntry.State, scopeProvider))
             textWriter.Write($" {label}={OneLine(value)}");
         textWriter.WriteLine(']');
         if (logEntry.Exception is null)
@@ -33,10 +33,13 @@ internal sealed class SiloLogFormatter(IOptions<SiloLogOptions> options, TimePro
             textWriter.WriteLine($"{(_options.IsJournal ? prefix : "")}    {line}");
     }
 
-    private static List<(string Label, string Value)> FieldsOf<TState>(TState state, IExternalScopeProvider? scopes)
+    private static List<(string Label, string Value)> FieldsOf<TState>(string category, TState state, IExternalScopeProvider? scopes)
     {
         var found = new List<(string Label, string Value)>();
-        Take(state, found);
+
+        // What others call an Id is none of a migration.
+        if (category.StartsWith("DistMigrate", StringComparison.Ordinal))
+            Take(state, found);
         scopes?.ForEachScope(Take, found);
         return found;
     }

@@ -28,14 +28,33 @@ public sealed class SiloLogFormatterTests
         Assert.All(lines, line => Assert.StartsWith($"<{priority}>", line, StringComparison.Ordinal));
     }
 
-    private static string Write(bool isJournal, LogLevel level, Exception? exception)
+    [Fact]
+    public void An_Id_of_a_line_of_somebody_else_is_not_taken_for_a_migration()
+    {
+        KeyValuePair<string, object?>[] probe = [new("Id", 11), new("{OriginalFormat}", "…")];
+        Assert.Equal(
+            "2026-01-02T03:04:05.000Z warn: Orleans.Runtime: Guest vm 1 hangs [host=host-a migration=m-1 guest=not this one]\n",
+            Write(isJournal: false, LogLevel.Warning, exception: null, "Orleans.Runtime", probe));
+    }
+
+    [Fact]
+    public void A_line_in_JSON_tells_its_host_and_whose_it_is()
+    {
+        var told = new List<string>();
+        var scopes = new HostScopeProvider("host-a");
+        using var scope = scopes.Push("inner");
+        scopes.ForEachScope((state, list) => list.Add(state is IEnumerable<KeyValuePair<string, object?>> pairs ? string.Join(' ', pairs) : $"{state}"), told);
+        Assert.Equal(["[Host, host-a]", "inner"], told);
+    }
+
+    private static string Write(bool isJournal, LogLevel level, Exception? exception, string category = "DistMigrate.Grains", KeyValuePair<string, object?>[]? line = null)
     {
         var formatter = new SiloLogFormatter(
             Options.Create(new SiloLogOptions { Host = "host-a", IsJournal = isJournal }), new FakeTimeProvider(new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero)));
         var scopes = new LoggerExternalScopeProvider();
         using var scope = scopes.Push(new KeyValuePair<string, object?>[] { new("Migration", "m-1"), new("Guest", "not this one") });
         using var text = new StringWriter { NewLine = "\n" };
-        formatter.Write(new LogEntry<KeyValuePair<string, object?>[]>(level, "DistMigrate.Grains", 0, Line, exception, (_, _) => "Guest vm\n1 hangs"), scopes, text);
+        formatter.Write(new LogEntry<KeyValuePair<string, object?>[]>(level, category, 0, line ?? Line, exception, (_, _) => "Guest vm\n1 hangs"), scopes, text);
         return text.ToString();
     }
 }
