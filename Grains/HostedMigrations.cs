@@ -44,6 +44,17 @@ internal sealed partial class HostedMigrations(
 
     public HostedSave? FindSave(string migration) => _saves.GetValueOrDefault(migration);
 
+    /// <summary>The save that a coordinator's step is for; null when this silo has none, or one that was opened without that coordinator's knowledge.</summary>
+    /// <exception cref="MigrationException">A newer coordinator is in charge, or the attempt was interrupted because none was heard.</exception>
+    public HostedSave? FindObeyed(string migration, FencingToken token, Guid incarnation)
+    {
+        if (FindSave(migration) is not { } save)
+            return null;
+        save.Gate.Obey(token);
+        save.ThrowIfForsaken();
+        return save.IsMeant(incarnation) ? save : null;
+    }
+
     public HostedLoad? FindLoad(string migration) => _loads.GetValueOrDefault(migration);
 
     /// <summary>Whether a migration works on a guest here, and then its run state in QEMU's words as last seen; empty when it was not seen.</summary>

@@ -61,11 +61,7 @@ internal sealed class ImageWriterGrain(HostedMigrations migrations) : Grain, IIm
 
     public Task<HostReply> SwitchOver(HostCommand command)
     {
-        if (Find() is not { } save)
-            return Task.FromResult(HostReply.Unknown);
-        save.Gate.Obey(command.Token);
-        save.ThrowIfForsaken();
-        if (!save.IsMeant(command.Incarnation))
+        if (migrations.FindObeyed(Migration, command.Token, command.Incarnation) is not { } save)
             return Task.FromResult(HostReply.Unknown);
         return save.SwitchOverAsync(command, (work, cancellation) => ObeyAsync(save.Attempt, TokenOf(command), work, cancellation));
     }
@@ -128,11 +124,7 @@ internal sealed class ImageWriterGrain(HostedMigrations migrations) : Grain, IIm
 
     private Task<HostReply> Run(HostCommand command, string step, Func<SaveAttempt, Func<CancellationToken, Task>> work)
     {
-        if (Find() is not { } save)
-            return Task.FromResult(HostReply.Unknown);
-        save.Gate.Obey(command.Token);
-        save.ThrowIfForsaken();
-        if (!save.IsMeant(command.Incarnation))
+        if (migrations.FindObeyed(Migration, command.Token, command.Incarnation) is not { } save)
             return Task.FromResult(HostReply.Unknown);
         return save.RunAsync(step, cancellation => ObeyAsync(save.Attempt, TokenOf(command), work(save.Attempt), cancellation), command.Slice);
     }

@@ -78,18 +78,11 @@ internal sealed partial class RamBlockGrain(HostedMigrations migrations, TimePro
 
     private HostedSave Obeyed(BlockCommand command)
     {
-        if (migrations.FindSave(command.MigrationId) is not { } save)
-            throw Restarted(command);
-        save.Gate.Obey(command.Token);
-        save.ThrowIfForsaken();
-        if (!save.IsMeant(command.Incarnation))
-            throw Restarted(command);
+        var save = migrations.FindObeyed(command.MigrationId, command.Token, command.Incarnation)
+            ?? throw new MigrationException(FailureReason.SiloRestarted, $"This silo knows nothing of what was done for migration {command.MigrationId}; it has restarted since.");
         _migration = command.MigrationId;
         return save;
     }
-
-    private static MigrationException Restarted(BlockCommand command) =>
-        new(FailureReason.SiloRestarted, $"This silo knows nothing of what was done for migration {command.MigrationId}; it has restarted since.");
 
     private BlockEngine Block(HostedSave save) =>
         save.Attempt.FindBlock(Name) ?? throw new InvalidOperationException($"RAMBlock {Name} was not set up.");

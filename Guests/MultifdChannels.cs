@@ -82,7 +82,9 @@ internal sealed class MultifdChannels : IDisposable
                 return;
             _isAbandoned = true;
             _mainChannel?.Close();
-            foreach (var channel in _channels)
+
+            // Where every reader has come to its channel's end, nothing is left in one.
+            foreach (var channel in _accepting is { IsCompleted: true } ? [] : _channels)
                 _emptying.Add(Task.Factory.StartNew(() => Empty(channel), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default));
         }
 

@@ -178,7 +178,6 @@ internal sealed class SwitchOver(ImageAttempt image, SourceGuest guest, SavePlan
     {
         foreach (var engine in image.Engines)
             engine.BeginFeed();
-        _isEager = true;
         _feed = new StreamFeed(Session, image.Engines, image.Bandwidth, time) { Budget = ForFeed, IsHeld = IsHeld };
         _told = Limits;
         using var ended = new CancellationTokenSource();

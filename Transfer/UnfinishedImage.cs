@@ -14,25 +14,31 @@ internal static class UnfinishedImage
     /// <exception cref="IOException">The storage failed.</exception>
     public static void Remove(ImagePaths paths, string migration, IFileSystem files, JournalToken? token = null)
     {
-        var (owner, inForce) = FindOwner(paths, files);
-        if (owner is not null && owner.Migration != migration)
+        if (FindOwner(paths, files) is var (owner, inForce))
+        {
+            ThrowUnlessIts(paths, migration, token, owner, inForce);
+            Publication.Withdraw(paths, owner.Inode, files);
+        }
+
+        ImageFile.RemoveLeftover(files, paths.Partial);
+        files.Remove(paths.Journal);
+        RemoveSideFiles(paths, files);
+    }
+
+    private static void ThrowUnlessIts(ImagePaths paths, string migration, JournalToken? token, JournalIdentity owner, JournalToken inForce)
+    {
+        if (owner.Migration != migration)
         {
             throw new ImageException(ImageFault.Busy,
                 $"{paths.Journal} holds the unfinished work of migration {owner.Migration} of guest {owner.Guest} on host {owner.Host}. "
                 + "Resume or cancel that one, choose another image name, or remove its files with 'distmigrate gc'.");
         }
 
-        if (owner is not null && token is { } late && inForce is { } current && late != current && late.Number <= current.Number)
+        if (token is { } late && Journal.JournalFile.IsTooLate(late, inForce))
         {
             throw new ImageException(ImageFault.Fenced,
-                $"{paths.Journal} is of a coordinator with token {current.Number}; that of token {late.Number} came too late to begin migration {migration} anew.");
+                $"{paths.Journal} is of a coordinator with token {inForce.Number}; that of token {late.Number} came too late to begin migration {migration} anew.");
         }
-
-        if (owner is not null)
-            Publication.Withdraw(paths, owner.Inode, files);
-        ImageFile.RemoveLeftover(files, paths.Partial);
-        files.Remove(paths.Journal);
-        RemoveSideFiles(paths, files);
     }
 
     /// <summary>Removes the side files of an image that is not published, and puts back what it was about to replace.</summary>
@@ -48,11 +54,11 @@ internal static class UnfinishedImage
 
     /// <summary>Whose unfinished work a journal holds; null when there is none that can be taken up again.</summary>
     /// <exception cref="ImageException">A living process writes it, or nobody can tell.</exception>
-    private static (JournalIdentity? Identity, JournalToken? InForce) FindOwner(ImagePaths paths, IFileSystem files)
+    private static (JournalIdentity Identity, JournalToken InForce)? FindOwner(ImagePaths paths, IFileSystem files)
     {
         var state = new Owner();
         using var journal = Journal.JournalFile.TryOpen(paths.Journal, state, files);
-        return (journal?.Identity, journal?.Token);
+        return journal is null ? null : (journal.Identity, journal.Token);
     }
 
     private sealed class Owner : IJournalVisitor

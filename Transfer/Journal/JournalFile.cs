@@ -143,6 +143,9 @@ internal sealed class JournalFile : IDisposable
         });
     }
 
+    /// <summary>Whether a token comes after another that is obeyed: with a lower number, or with the same number and another id.</summary>
+    public static bool IsTooLate(JournalToken token, JournalToken current) => token != current && token.Number <= current.Number;
+
     /// <summary>Makes a token durable, so that no other with its number or a lower one is obeyed from here on. The same again changes nothing.</summary>
     /// <exception cref="ImageException">Fenced: another took over. Or the storage failed.</exception>
     public void TakeOver(JournalToken token)
@@ -153,7 +156,7 @@ internal sealed class JournalFile : IDisposable
             var current = _active.Encoder.Token;
             if (token == current)
                 return;
-            if (token.Number <= current.Number)
+            if (IsTooLate(token, current))
             {
                 throw new ImageException(ImageFault.Fenced,
                     $"{Path} is written with token {current.Number} ({current.Id}); token {token.Number} ({token.Id}) came too late. "
